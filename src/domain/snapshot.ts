@@ -1,0 +1,55 @@
+// Catalogue + policy + workspaces as one immutable value: the only thing a decision reads. A change makes a new
+// snapshot (state.ts); nothing here is ever edited.
+
+import type { Catalogue } from "./catalogue.ts";
+import { emptyPolicy, type Policy } from "./policy.ts";
+import type { Namespaces } from "./workspaces.ts";
+
+/** What settings contribute to every decision of a process; it does not change while the process runs. */
+export interface Rules {
+  /** Berth's own namespace: always exempt. */
+  readonly berthNamespace: string;
+  /** Past the maximum age of a catalogue: go on with it, or refuse what is not bound. */
+  readonly stale: "serve" | "refuse-unbound";
+}
+
+export interface Snapshot {
+  /** Counts up by one with every replacement; metrics and audit annotations name it. */
+  readonly generation: number;
+  readonly rules: Rules;
+  /** False until the policy was read once: then nothing is allowed yet. */
+  readonly policyRead: boolean;
+  readonly policy: Policy;
+  /** False until the namespaces were listed once. */
+  readonly namespacesRead: boolean;
+  readonly namespaces: Namespaces;
+  /** Registry name → its last complete catalogue. A registry without one is not in the map. */
+  readonly catalogues: ReadonlyMap<string, Catalogue>;
+  /** Binding (see pins.ts) → the id that its space had when the binding was first seen. */
+  readonly pins: ReadonlyMap<string, number>;
+}
+
+export function firstSnapshot(rules: Rules): Snapshot {
+  return {
+    generation: 0,
+    rules,
+    policyRead: false,
+    policy: emptyPolicy,
+    namespacesRead: false,
+    namespaces: new Map(),
+    catalogues: new Map(),
+    pins: new Map(),
+  };
+}
+
+/** What has not been read yet, in words, for `/readyz`. Registries of workspaces and Docker Registries never count. */
+export function missingParts(snapshot: Snapshot): readonly string[] {
+  const missing: string[] = [];
+  if (!snapshot.policyRead) missing.push("policy");
+  if (!snapshot.namespacesRead) missing.push("namespaces");
+  for (const registry of snapshot.policy.registries.values()) {
+    const counts = registry.type === "harbor" && registry.workspace === null;
+    if (counts && !snapshot.catalogues.has(registry.name)) missing.push(`catalogue of ${registry.name}`);
+  }
+  return missing;
+}
