@@ -38,4 +38,5 @@ export function createLog(level: LogLevel, destination: NodeJS.WritableStream = 
 }
 
 /** For commands and tests that must not write anything. */
-export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
+const nothing = (): void => undefined;
+export const silentLog: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };

@@ -1,0 +1,42 @@
+// The reason codes. They are stable: metrics, audit annotations, the API and tests use them.
+
+export type AllowReason =
+  | "public-space"
+  | "bound-space"
+  | "open-registry"
+  | "workspace-registry"
+  | "unlisted-registry-allowed"
+  | "exempt-namespace"
+  | "unchanged"
+  | "mirror-pod";
+
+export type RefusalReason =
+  | "space-not-bound"
+  | "space-replaced"
+  | "pull-secret-not-injected"
+  | "namespace-without-workspace"
+  | "namespace-unknown"
+  | "space-unknown"
+  | "registry-of-another-workspace"
+  | "unlisted-registry"
+  | "no-space-in-name"
+  | "malformed-image"
+  | "image-by-id"
+  | "malformed-object"
+  | "catalogue-not-ready"
+  | "catalogue-stale"
+  | "policy-invalid"
+  | "workspace-label-protected";
+
+export type WarningReason = "pull-secret-missing" | "pull-secret-does-not-match";
+
+export type Reason = AllowReason | RefusalReason;
+
+/**
+ * The code that people without the platform view may read: for them a space that does not exist and a private
+ * one that is not bound are the same, else a refused tenant could find out other tenants' private spaces.
+ */
+export function publicReason(reason: RefusalReason, workspace: string | null): RefusalReason {
+  if (reason !== "space-unknown") return reason;
+  return workspace === null ? "namespace-without-workspace" : "space-not-bound";
+}
