@@ -1,0 +1,225 @@
+// The TLS listener of the webhook: bytes in, bytes out. It knows paths, limits and connections, and nothing of
+// reviews. Its certificate can be replaced while it serves, and it drains before it closes.
+
+import { createServer, type Server } from "node:https";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Log } from "../log.ts";
+import type { Admission, Reply } from "./admission.ts";
+import type { AdmissionPath } from "./workload-question.ts";
+
+export interface Certificate {
+  /** PEM: the leaf, then what leads to its CA. */
+  readonly certificate: string;
+  readonly key: string;
+}
+
+export interface WebhookServerNeeds {
+  readonly admission: Admission;
+  readonly certificate: Certificate;
+  /** PEM of the CA whose certificates a client must show; undefined lets everybody ask. */
+  readonly clientCa?: string;
+  readonly log: Log;
+  readonly inFlight?: (change: 1 | -1) => void;
+}
+
+export interface WebhookServer {
+  readonly port: number;
+  replaceCertificate(certificate: Certificate): void;
+  /** Answers on, but asks every client to come back on another connection; resolves when all is closed. */
+  drain(forMs: number): Promise<void>;
+}
+
+/** An API body is at most 3 MiB, and a review holds the object twice: as controller-runtime, 7 MiB. */
+export const maxBodyBytes = 7 * 1024 * 1024;
+/** Eight of the largest bodies at once; each costs some ten times its size while it is parsed. */
+const maxBytesInFlight = 8 * maxBodyBytes;
+/** The API server keeps 25 idle connections a host; this is 80 API servers, or somebody who means harm. */
+const maxConnections = 2_000;
+/**
+ * The API server drops an idle connection after 90 s. Were Berth to drop it first, a request could meet the close,
+ * and the API server does not try again: a refusal at random.
+ */
+const keepAliveTimeoutMs = 120_000;
+/**
+ * Above the keep-alive: a connection that the API server opened ahead of need, and has not used yet, is timed by
+ * this one.
+ */
+const headersTimeoutMs = 125_000;
+/** The longest time-out that a webhook can have. */
+const maxTimeoutMs = 30_000;
+/** Kubernetes' own default, for a request that states none. */
+const defaultTimeoutMs = 10_000;
+
+export async function startWebhookServer(
+  needs: WebhookServerNeeds,
+  listen: { readonly port: number; readonly host?: string },
+): Promise<WebhookServer> {
+  const { clientCa } = needs;
+  const server = createServer({
+    ...tlsOptions(needs.certificate, clientCa),
+    keepAliveTimeout: keepAliveTimeoutMs,
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: headersTimeoutMs,
+    // A client has no business with more: the API server sends eight headers.
+    maxHeaderSize: 16 * 1024,
+    ALPNProtocols: ["http/1.1"],
+  });
+  server.maxConnections = maxConnections;
+  const state = { draining: false, bytesInFlight: 0 };
+  server.on("request", (request, response) => serve(needs, state, request, response));
+  // A client that breaks off or speaks no TLS is nothing to stop for.
+  server.on("tlsClientError", (err) => needs.log.debug({ err }, "a TLS handshake failed"));
+  server.on("clientError", (_err, socket) => socket.destroy());
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(listen.port, listen.host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  server.on("error", (err) => needs.log.error({ err }, "the webhook's listener failed"));
+  return {
+    port: (server.address() as AddressInfo).port,
+    replaceCertificate: (certificate) => server.setSecureContext(tlsOptions(certificate, clientCa)),
+    async drain(forMs) {
+      state.draining = true;
+      await new Promise((resolve) => setTimeout(resolve, forMs));
+      await close(server);
+    },
+  };
+}
+
+function tlsOptions({ certificate, key }: Certificate, clientCa: string | undefined) {
+  const ofClients =
+    clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: true };
+  return { cert: certificate, key, minVersion: "TLSv1.2" as const, ...ofClients };
+}
+
+/** Requests under way are answered; 5 s after the last chance to send one, what is still open is cut. */
+async function close(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  const cut = setTimeout(() => server.closeAllConnections(), 5_000);
+  await closed;
+  clearTimeout(cut);
+}
+
+interface ServerState {
+  draining: boolean;
+  bytesInFlight: number;
+}
+
+function serve(
+  needs: WebhookServerNeeds,
+  state: ServerState,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const { url = "/", method } = request;
+  const question = url.indexOf("?");
+  const path = admissionPath(question < 0 ? url : url.slice(0, question));
+  if (path === undefined)
+    return turnAway(state, request, response, 404, "Berth answers /mutate and /validate here\n");
+  if (method !== "POST") return turnAway(state, request, response, 405, "POST an AdmissionReview\n");
+  if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes)
+    return tooLarge(state, request, response);
+
+  const timeoutMs = question < 0 ? defaultTimeoutMs : timeoutOf(url.slice(question + 1));
+  const chunks: Buffer[] = [];
+  let length = 0;
+  let refused = false;
+  const release = (): void => {
+    state.bytesInFlight -= length;
+    length = 0;
+    chunks.length = 0;
+  };
+  request.on("data", (chunk: Buffer) => {
+    if (refused) return;
+    length += chunk.length;
+    state.bytesInFlight += chunk.length;
+    chunks.push(chunk);
+    if (length > maxBodyBytes) {
+      refused = true;
+      release();
+      tooLarge(state, request, response);
+    } else if (state.bytesInFlight > maxBytesInFlight) {
+      refused = true;
+      release();
+      turnAway(state, request, response, 503, "Berth holds all the bodies it can; try again\n");
+    }
+  });
+  request.on("end", () => {
+    if (refused) return;
+    const [first] = chunks;
+    const body = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, length);
+    needs.inFlight?.(1);
+    const done = (reply: Reply): void => {
+      needs.inFlight?.(-1);
+      release();
+      send(state, response, reply);
+    };
+    try {
+      const reply = needs.admission(path, body, timeoutMs);
+      if (reply instanceof Promise) reply.then(done, (err: unknown) => done(failure(needs.log, err)));
+      else done(reply);
+    } catch (err) {
+      done(failure(needs.log, err));
+    }
+  });
+  request.on("error", release);
+  // Aborted in the middle of a body: nobody waits for an answer.
+  request.on("close", () => {
+    if (!request.complete) release();
+  });
+}
+
+function admissionPath(path: string): AdmissionPath | undefined {
+  if (path === "/validate") return "validate";
+  return path === "/mutate" ? "mutate" : undefined;
+}
+
+/** The `timeout` of the query, a Go duration such as `10s` or `1m0s`, in milliseconds. */
+export function timeoutOf(query: string): number {
+  const text = /(?:^|&)timeout=([0-9a-zµ.]{1,20})(?:&|$)/.exec(query)?.[1];
+  if (text === undefined) return defaultTimeoutMs;
+  let total = 0;
+  for (const [, amount, unit] of text.matchAll(/([0-9.]+)(ms|s|m|h)/g)) {
+    total += Number(amount) * (unit === "ms" ? 1 : unit === "s" ? 1_000 : unit === "m" ? 60_000 : 3_600_000);
+  }
+  return total > 0 ? Math.min(total, maxTimeoutMs) : defaultTimeoutMs;
+}
+
+function send(state: ServerState, response: ServerResponse, { status, body }: Reply): void {
+  const headers: Record<string, string | number> = {
+    "content-type": status === 200 ? "application/json" : "text/plain; charset=utf-8",
+    "content-length": Buffer.byteLength(body),
+  };
+  if (state.draining) headers["connection"] = "close";
+  response.writeHead(status, headers);
+  response.end(body);
+}
+
+function tooLarge(state: ServerState, request: IncomingMessage, response: ServerResponse): void {
+  turnAway(state, request, response, 413, `the body is larger than ${String(maxBodyBytes)} bytes\n`);
+}
+
+/** Answers without reading on: what is left of the body is not worth the bytes, so the connection ends. */
+function turnAway(
+  state: ServerState,
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  body: string,
+): void {
+  response.setHeader("connection", "close");
+  send(state, response, { status, body });
+  request.resume();
+  response.on("finish", () => request.socket.destroySoon());
+}
+
+/** HTTP 500 is a failed call, which `failurePolicy: Fail` turns into a refusal. Never an allow. */
+function failure(log: Log, err: unknown): Reply {
+  log.error({ err }, "a review could not be answered");
+  return { status: 500, body: "Berth could not answer this review; its log says why\n" };
+}

@@ -1,0 +1,88 @@
+// Every metric of the process, named and explained in one place. Never a namespace, an image or a user as a label:
+// what a tenant can invent must not grow the table.
+
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** From 100 microseconds, which a decision stays below, to 30 s, the longest time-out of a webhook. */
+const admissionBuckets = [
+  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+];
+const requestBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+export function createMetrics(version: string, options: { readonly processMetrics: boolean }) {
+  const registry = new Registry();
+  const registers = [registry];
+  if (options.processMetrics) collectDefaultMetrics({ register: registry });
+
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Counter({ name: `berth_${name}`, help, labelNames, registers });
+  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Gauge({ name: `berth_${name}`, help, labelNames, registers });
+  const histogram = <L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[],
+    buckets: readonly number[],
+  ) => new Histogram({ name: `berth_${name}`, help, labelNames, buckets: [...buckets], registers });
+
+  gauge("build_info", "Always 1; the version is a label.", ["version"]).set({ version }, 1);
+
+  return {
+    registry,
+    admissionReviews: counter(
+      "admission_reviews_total",
+      "Reviews answered. In warn and audit mode the verdict is the one that enforce would give.",
+      ["path", "operation", "kind", "verdict"],
+    ),
+    admissionRefusals: counter(
+      "admission_refusals_total",
+      "Refusals by reason; one review can have several.",
+      ["reason"],
+    ),
+    admissionDuration: histogram(
+      "admission_duration_seconds",
+      "From the whole body read to the answer ready.",
+      ["path"],
+      admissionBuckets,
+    ),
+    admissionInFlight: gauge("admission_in_flight", "Reviews being answered at this moment."),
+    catalogueAge: gauge(
+      "catalogue_age_seconds",
+      "Since the reading that the catalogue in force comes from.",
+      ["registry"],
+    ),
+    catalogueSpaces: gauge("catalogue_spaces", "Spaces in the catalogue in force.", [
+      "registry",
+      "visibility",
+    ]),
+    catalogueRefreshes: counter("catalogue_refreshes_total", "Listings of a Harbor by outcome.", [
+      "registry",
+      "outcome",
+    ]),
+    registryUp: gauge("registry_up", "1 when the last listing of the registry succeeded.", ["registry"]),
+    registryRequestDuration: histogram(
+      "registry_request_duration_seconds",
+      "Requests to a registry.",
+      ["registry", "outcome"],
+      requestBuckets,
+    ),
+    lookups: counter("lookups_total", "Look-ups of a single space or grant before a refusal, by outcome.", [
+      "registry",
+      "outcome",
+    ]),
+    mode: gauge("mode", "1 for the mode in force, 0 for the others.", ["mode"]),
+    policyProblems: gauge("policy_problems", "Problems of the policy documents, warnings included."),
+    policyDocuments: gauge("policy_documents", "Policy documents in force."),
+    snapshotGeneration: gauge("snapshot_generation", "Counts the snapshots of this process."),
+    workspaces: gauge("workspaces", "Workspaces that have a namespace."),
+    namespaces: gauge("namespaces", "Namespaces by whether a workspace has them.", ["workspace"]),
+    watchRestarts: counter("watch_restarts_total", "Watches that ended and were begun anew.", ["resource"]),
+    watchLastEventAge: gauge(
+      "watch_last_event_age_seconds",
+      "Since the API server last gave a sign of life on the watch.",
+      ["resource"],
+    ),
+  };
+}
