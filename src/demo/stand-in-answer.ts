@@ -1,0 +1,58 @@
+// A request to the stand-in Harbor and its answer, as its parts pass them on, and Harbor's envelope for errors.
+
+import type { IncomingHttpHeaders } from "node:http";
+
+export interface Ask {
+  readonly method: string;
+  /** As it came, not decoded: Harbor's router sees the difference between `a/b` and `a%2Fb`. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: IncomingHttpHeaders;
+  /** The parsed JSON; undefined when there is none. */
+  readonly body: unknown;
+}
+
+/** What is remembered of a request. */
+export interface ReceivedRequest {
+  readonly method: string;
+  /** With its query, as it came. */
+  readonly path: string;
+  /** The name in the login that came along, right or wrong; null without one. */
+  readonly login: string | null;
+  readonly cookie: string | null;
+  readonly isResourceName: boolean;
+  /** How many requests were being answered, this one included. */
+  readonly atATime: number;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Text goes out as it is, all else as JSON. */
+  readonly body?: unknown;
+}
+
+export const errorHeaders = { "content-type": "application/json; charset=utf-8" };
+
+export function ok(body: unknown, headers: Readonly<Record<string, string>> = {}): Answer {
+  return { status: 200, headers: { "content-type": "application/json", ...headers }, body };
+}
+
+const codes: Readonly<Record<number, string>> = {
+  400: "BAD_REQUEST",
+  401: "UNAUTHORIZED",
+  403: "FORBIDDEN",
+  404: "NOT_FOUND",
+  409: "CONFLICT",
+  412: "PRECONDITION",
+  422: "UNPROCESSABLE_ENTITY",
+};
+
+export function problem(status: number, message: string): Answer {
+  const code = codes[status] ?? "UNKNOWN";
+  return { status, headers: errorHeaders, body: { errors: [{ code, message }] } };
+}
+
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,248 @@
+// The API of one Harbor: Basic auth on every call, bounded time and size, and each failure told as a story. It
+// keeps no cookies (a session cookie that comes back turns Harbor's writes into 403), follows no redirect (the
+// login would go along), and judges no answer that is Harbor's own: that is for whoever asked.
+
+import * as http from "node:http";
+import * as https from "node:https";
+import { setTimeout as pause } from "node:timers/promises";
+
+import {
+  describeAnswer,
+  HarborError,
+  inOneLine,
+  isRecord,
+  readAnswer,
+  TryFailed,
+  type HarborAnswer,
+  type HarborFailure,
+  type Received,
+  type Story,
+} from "./harbor-answer.ts";
+
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+export interface HarborCall {
+  /** What it is for; opens the story of each failure: `list projects, page 3`. */
+  readonly what: string;
+  readonly method?: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** Path and query, already encoded. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+  readonly signal: AbortSignal;
+}
+
+export interface HarborClient {
+  /** As it was given. */
+  readonly url: string;
+  /** Resolves with an answer of Harbor's own; throws a HarborError, or the signal's reason when that aborts. */
+  send(call: HarborCall): Promise<HarborAnswer>;
+  /** Throws unless Harbor takes the caller for somebody. */
+  proveIdentity(signal: AbortSignal): Promise<void>;
+  /** For an answer that shows that the login went for nothing: it is not sent again for a while. */
+  restLogin(): void;
+  /** Ends all connections, also those in use. */
+  close(): void;
+}
+
+export interface HarborClientNeeds {
+  /** Origin, without a slash at the end. */
+  readonly url: string;
+  /** Asked before every call, so that a changed login is used at once. */
+  readonly credentials: () => Credentials | undefined;
+  /** PEM of the only authorities to trust; without it those of the system. */
+  readonly ca?: string | undefined;
+  /** For one try, from the first byte sent to the last received. */
+  readonly timeoutMs: number;
+  readonly now: () => number;
+  readonly random: () => number;
+  /** Told of every try, for metrics. */
+  readonly observe?: ((outcome: "ok" | HarborFailure, seconds: number) => void) | undefined;
+}
+
+/** A Harbor behind a load balancer that just lost one of its cores answers at the second try, or the third. */
+const maxTries = 3;
+/** Before the second try; four times as long before the third. Together a second, well within a deadline. */
+const firstPauseMs = 200;
+/**
+ * Largest body that is read. A page of 100 projects is some 60 kB; this leaves 40 kB a project, which is a list of
+ * 1,400 excepted CVEs in each.
+ */
+const maxBodyBytes = 4 * 1024 * 1024;
+/** A listing asks for 4 pages at a time; the rest is for look-ups and robots meanwhile. */
+const maxConnections = 8;
+/** Idle connections live shorter than with the proxies in front (75 s in nginx), longer than the usual beat. */
+const idleConnectionMs = 60_000;
+/**
+ * After a refused login nothing is sent with it for so long. Harbor locks the principal for 1.5 s at every wrong
+ * password, for those too who know the right one: this leaves them 85 % of the time.
+ */
+const loginRestMs = 10_000;
+
+export function createHarborClient(needs: HarborClientNeeds): HarborClient {
+  const { url, credentials, timeoutMs, now, random, observe } = needs;
+  const agent = createAgent(url, needs.ca);
+  let resting: { readonly authorization: string; readonly until: number } | undefined;
+
+  async function send(call: HarborCall): Promise<HarborAnswer> {
+    const authorization = authorizationFor(call);
+    const triesAllowed =
+      call.method === undefined || call.method === "HEAD" || call.method === "GET" ? maxTries : 1;
+    for (let tries = 1; ; tries += 1) {
+      call.signal.throwIfAborted();
+      const startedAt = now();
+      try {
+        const received = await exchange({ url, agent, timeoutMs }, call, authorization);
+        const answer = readAnswer(received, storyOf(call, tries));
+        observe?.("ok", (now() - startedAt) / 1_000);
+        return answer;
+      } catch (err) {
+        call.signal.throwIfAborted();
+        const failure = asFailure(err, storyOf(call, tries));
+        observe?.(failure.kind, (now() - startedAt) / 1_000);
+        if (failure.kind === "login-refused") rest(authorization);
+        if (tries === triesAllowed || !mayPass(err)) throw failure;
+      }
+      const pauseMs = firstPauseMs * 4 ** (tries - 1) * (0.5 + random() / 2);
+      // An abort ends the pause early, and the next round begins by saying so.
+      await pause(pauseMs, undefined, { signal: call.signal }).catch(() => undefined);
+    }
+  }
+
+  function authorizationFor(call: HarborCall): string {
+    const authorization = authorizationOf(credentials());
+    if (authorization === undefined) {
+      throw new HarborError("login-refused", storyOf(call, 1)("not asked, there is no login for it"));
+    }
+    if (resting?.authorization === authorization && now() < resting.until) {
+      const saw = "not asked, since it refused the login a moment ago";
+      throw new HarborError("login-refused", storyOf(call, 1)(saw));
+    }
+    return authorization;
+  }
+
+  function rest(authorization: string | undefined): void {
+    if (authorization !== undefined) resting = { authorization, until: now() + loginRestMs };
+  }
+
+  function storyOf(call: HarborCall, tries: number): Story {
+    return (saw) => `${call.what} of ${url}: ${saw}${tries > 1 ? `, after ${tries} tries` : ""}`;
+  }
+
+  return {
+    url,
+    send,
+    /**
+     * Harbor answers a wrong, expired or disabled login as it answers nobody: 200, with what is public. Only
+     * `systeminfo` tells the two apart for users and robots alike: it names its own address to those it knows.
+     */
+    async proveIdentity(signal) {
+      const authorization = authorizationOf(credentials());
+      const answer = await send({ what: "prove the identity", path: "/api/v2.0/systeminfo", signal });
+      if (answer.status !== 200) throw answer.failure("client-error", describeAnswer(answer));
+      if (!isRecord(answer.body)) throw answer.failure("malformed", "expected an object");
+      const { registry_url: registryUrl, external_url: externalUrl } = answer.body;
+      if (typeof registryUrl === "string" || typeof externalUrl === "string") return;
+      rest(authorization);
+      throw answer.failure(
+        "login-refused",
+        "it does not accept the login, and answers as to an anonymous caller",
+      );
+    },
+    restLogin: () => rest(authorizationOf(credentials())),
+    close: () => agent.destroy(),
+  };
+}
+
+function authorizationOf(login: Credentials | undefined): string | undefined {
+  if (login === undefined) return undefined;
+  return `Basic ${Buffer.from(`${login.username}:${login.password}`).toString("base64")}`;
+}
+
+function createAgent(url: string, ca: string | undefined): http.Agent {
+  const options = { keepAlive: true, maxSockets: maxConnections, timeout: idleConnectionMs };
+  if (new URL(url).protocol === "http:") return new http.Agent(options);
+  // Said outright, so that no environment variable switches the check off.
+  return new https.Agent({ ...options, rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) });
+}
+
+interface Wire {
+  readonly url: string;
+  readonly agent: http.Agent;
+  readonly timeoutMs: number;
+}
+
+/** One request and its whole answer. */
+function exchange(wire: Wire, call: HarborCall, authorization: string): Promise<Received> {
+  const payload = call.body === undefined ? undefined : JSON.stringify(call.body);
+  const target = new URL(wire.url + call.path);
+  const options: http.RequestOptions = {
+    agent: wire.agent,
+    signal: call.signal,
+    method: call.method ?? "GET",
+    headers: {
+      accept: "application/json",
+      ...(payload === undefined ? {} : { "content-type": "application/json" }),
+      ...call.headers,
+      authorization,
+    },
+  };
+  return new Promise((resolve, reject) => {
+    const request = (target.protocol === "http:" ? http : https).request(target, options);
+    function fail(err: Error): void {
+      reject(err);
+      request.destroy();
+    }
+    const timer = setTimeout(
+      () => fail(new TryFailed("timeout", `no complete answer within ${wire.timeoutMs / 1_000} s`)),
+      wire.timeoutMs,
+    );
+    request.on("error", fail);
+    request.on("close", () => clearTimeout(timer));
+    request.on("response", (response) => receive(response, resolve, fail));
+    request.end(payload);
+  });
+}
+
+function receive(
+  response: http.IncomingMessage,
+  done: (received: Received) => void,
+  fail: (err: Error) => void,
+): void {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  response.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes <= maxBodyBytes) chunks.push(chunk);
+    else fail(new TryFailed("malformed", `an answer of more than ${maxBodyBytes / 1024 / 1024} MiB`));
+  });
+  response.on("error", () => fail(new TryFailed("unreachable", "the answer broke off", true)));
+  response.on("end", () => {
+    const { statusCode: status = 0, headers } = response;
+    done({ status, headers, text: Buffer.concat(chunks).toString("utf8") });
+  });
+}
+
+/** Connection errors that a second try may get past. A certificate that is not trusted stays so. */
+const passingErrors = new Set([
+  "ECONNRESET",
+  "ECONNREFUSED",
+  "EPIPE",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+  "EAI_AGAIN",
+]);
+
+function mayPass(err: unknown): boolean {
+  if (err instanceof TryFailed) return err.mayPass;
+  return err instanceof Error && "code" in err && passingErrors.has(String(err.code));
+}
+
+function asFailure(err: unknown, story: Story): HarborError {
+  if (err instanceof TryFailed) return new HarborError(err.kind, story(err.message));
+  const saw = err instanceof Error ? inOneLine(err.message, 200) : "no connection";
+  return new HarborError("unreachable", story(saw), { cause: err });
+}
