@@ -1,0 +1,32 @@
+// Lets `npm test` run the suites against a real API server when its binaries are there already. It never builds
+// them: without them it says by name what was not run.
+
+import { readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { cacheFolder, findBinaries, requiredBinaries, skipsAreForbidden } from "./binaries.ts";
+
+const suites = readdirSync(import.meta.dirname).filter((file) => file.endsWith(".cluster.ts"));
+// Synchronous, as `describe` is, and with errors that name the suite that does not load.
+const load = createRequire(import.meta.url);
+
+describe("against a real API server", function () {
+  this.timeout(120_000); // as in .mocharc.cluster.json
+
+  const leftOut = process.env["BERTH_TEST_NO_CLUSTER"] === "1";
+  const missing = requiredBinaries.filter((name) => findBinaries().missing.includes(name));
+  if (leftOut) {
+    it(`LEFT OUT by BERTH_TEST_NO_CLUSTER: ${suites.join(", ")}; \`npm run test:cluster\` runs them`);
+  } else if (missing.length === 0) {
+    for (const suite of suites) load(join(import.meta.dirname, suite));
+  } else if (skipsAreForbidden()) {
+    it(`runs ${suites.join(", ")}`, () => {
+      throw new Error(`${missing.join(" and ")} missing in ${cacheFolder()}, and skipping is forbidden`);
+    });
+  } else {
+    it(
+      `NOT RUN: ${suites.join(", ")}; without ${missing.join(" and ")}. ` +
+        "`npm run test:cluster` builds what is missing and runs them",
+    );
+  }
+});
