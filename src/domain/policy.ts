@@ -1,5 +1,5 @@
-// What administrators wrote, as the values that a decision reads. Parsing one document's text is in
-// policy-document.ts; here documents are merged, and problems that only show between documents are found.
+// What administrators wrote, as the values that a decision reads. How texts become a policy is told in policies.ts,
+// what a document may say in policy-document.ts, and what documents say together in policy-merge.ts.
 
 export type Mode = "enforce" | "warn" | "audit";
 export type UnlistedRegistries = "deny" | "warn" | "allow";
