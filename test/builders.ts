@@ -5,7 +5,11 @@ import { emptyPolicy, spaceKey, type Binding, type Policy, type Registry } from 
 import { canonicalHost } from "../src/domain/registry-host.ts";
 import { firstSnapshot, type Rules, type Snapshot } from "../src/domain/snapshot.ts";
 
-export const rules: Rules = { berthNamespace: "berth-system", stale: "serve" };
+export const rules: Rules = {
+  berthNamespace: "berth-system",
+  workspaceLabel: "workspace.ghippo.io/id",
+  stale: "serve",
+};
 
 export function registry(name: string, more: Partial<Registry> = {}): Registry {
   const spellings = more.spellings ?? [`${name}.test`];

@@ -125,7 +125,7 @@ function eachObject(
   }
 }
 
-/** Absent, null and empty are left to the API server, which judges them after admission (domain of Pod validation). */
+/** Absent, null and empty are left to the API server, whose validation judges them after admission. */
 function readImage(image: unknown, name: unknown, path: string, found: Found): void {
   if (image === undefined || image === null || image === "") return;
   if (typeof image !== "string") return wrongType(found, path, "text", image);
@@ -157,6 +157,12 @@ function typeInWords(value: unknown): string {
     default:
       return "nothing";
   }
+}
+
+/** What a node shows the API server of a static Pod. It may not refer to Secrets (validation of Pods). */
+export function isMirrorPod(pod: JsonObject): boolean {
+  const annotations = isObject(pod["metadata"]) ? pod["metadata"]["annotations"] : undefined;
+  return isObject(annotations) && Object.hasOwn(annotations, "kubernetes.io/config.mirror");
 }
 
 /** The names in a Pod's `imagePullSecrets`; entries of another shape name nothing. */

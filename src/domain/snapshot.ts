@@ -9,6 +9,8 @@ import type { Namespaces } from "./workspaces.ts";
 export interface Rules {
   /** Berth's own namespace: always exempt. */
   readonly berthNamespace: string;
+  /** Key of the label that holds a namespace's workspace. */
+  readonly workspaceLabel: string;
   /** Past the maximum age of a catalogue: go on with it, or refuse what is not bound. */
   readonly stale: "serve" | "refuse-unbound";
 }

@@ -11,7 +11,7 @@ import {
   type Refusal,
 } from "../domain/decision.ts";
 import type { Unknown } from "../domain/knowledge.ts";
-import { pullSecretPatch } from "../domain/pod-spec.ts";
+import { isMirrorPod, pullSecretPatch } from "../domain/pod-spec.ts";
 import { publicReason } from "../domain/reasons.ts";
 import { refusalMessage, spellingWarning, unlistedWarning } from "../domain/refusal.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
@@ -23,8 +23,9 @@ import {
   type AuditAnnotations,
   type Review,
 } from "./admission-review.ts";
+import type { Guard, GuardVerdict } from "./guard.ts";
 import { decideAfterLookUps, type LookUpNeeds } from "./look-ups.ts";
-import { isMirrorPod, questionOf, type AdmissionPath, type QuestionRules } from "./workload-question.ts";
+import { questionOf, type AdmissionPath, type QuestionRules } from "./workload-question.ts";
 
 export interface Reviewed {
   readonly path: AdmissionPath;
@@ -35,6 +36,8 @@ export interface Reviewed {
 }
 
 export interface AdmissionNeeds extends LookUpNeeds, QuestionRules {
+  /** Asked first, for what is not about images. */
+  readonly guards: readonly Guard[];
   /** Only the API server, or the person who started the process, can ask: more may then be told. */
   readonly askersAreTrusted: boolean;
   readonly count: (reviewed: Reviewed) => void;
@@ -64,6 +67,8 @@ export function createAdmission(needs: AdmissionNeeds): Admission {
       }
       case "review": {
         const { review } = decoded;
+        const guarded = path === "validate" ? guardedAnswer(needs, begun, review, timeoutMs) : undefined;
+        if (guarded !== undefined) return guarded;
         const question = questionOf(needs, path, review);
         if (question === undefined) return pass(needs, path, begun, review);
         return answerQuestion({ needs, path, begun, question, review }, timeoutMs);
@@ -96,6 +101,64 @@ interface Passage {
   readonly begun: number;
   readonly review: Review;
   readonly question: Question;
+}
+
+/** Undefined when no guard takes the review for its own. */
+function guardedAnswer(
+  needs: AdmissionNeeds,
+  begun: number,
+  review: Review,
+  timeoutMs: number,
+): Promise<Reply> | undefined {
+  // A deletion changes no label and no policy that a guard could keep.
+  if (review.operation === "DELETE" || review.operation === "CONNECT") return undefined;
+  const snapshot = needs.snapshot();
+  for (const guard of needs.guards) {
+    const verdict = guard(review, snapshot, timeoutMs);
+    if (verdict !== undefined)
+      return verdict.then((given) => guardReply(needs, begun, review, snapshot, given));
+  }
+  return undefined;
+}
+
+function guardReply(
+  needs: AdmissionNeeds,
+  begun: number,
+  review: Review,
+  snapshot: Snapshot,
+  { refused, mode, warnings }: GuardVerdict,
+): Reply {
+  const kind = review.kind.slice(1);
+  const verdict = refused === null ? "allow" : "refuse";
+  const seconds = elapsed(needs, begun);
+  needs.count({ path: "validate", operation: review.operation, kind, verdict, seconds });
+  const auditAnnotations = {
+    verdict,
+    reasons: refused?.reason ?? "",
+    workspace: snapshot.namespaces.get(review.namespace) ?? "",
+    snapshot: String(snapshot.generation),
+  };
+  const allowed = refused === null || mode !== "enforce";
+  const all =
+    refused !== null && mode === "warn" ? [`would be refused: ${refused.message}`, ...warnings] : warnings;
+  if (refused !== null) {
+    needs.countRefusal(refused.reason);
+    const { uid, namespace, name, operation, username } = review;
+    const facts = {
+      uid,
+      namespace,
+      kind: review.kind,
+      name,
+      operation,
+      username,
+      mode,
+      reasons: [refused.reason],
+    };
+    needs.log.info({ ...facts, generation: snapshot.generation }, "refused");
+  }
+  const answer = { uid: review.uid, allowed, auditAnnotations, warnings: asWarnings(all) };
+  const body = encodeAnswer(refused === null ? answer : { ...answer, message: refused.message });
+  return { status: 200, body };
 }
 
 /** For what is none of Berth's business. */

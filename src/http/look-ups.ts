@@ -13,6 +13,7 @@ import {
 import { spaceKey } from "../domain/policy.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
 import type { Log } from "../log.ts";
+import { reserveMs } from "./guard.ts";
 
 /** Knowledge from outside, for what no snapshot says. An answer may fail; the promise need not. */
 export interface LookUps {
@@ -29,8 +30,6 @@ export interface LookUpNeeds {
 
 /** Namespace, then space, then grant: no image makes more than three things unknown one after another. */
 const maxRounds = 3;
-/** Kept back from the deadline for deciding and answering. */
-const reserveMs = 500;
 
 export async function decideAfterLookUps(
   needs: LookUpNeeds,

@@ -2,7 +2,7 @@
 
 import { pullSecretName, questionAbout, type Question } from "../domain/decision.ts";
 import {
-  isObject,
+  isMirrorPod,
   pullSecretNames,
   readWorkload,
   type JsonObject,
@@ -62,12 +62,6 @@ function heldBefore(paths: readonly PodSpecPath[], oldObject: JsonObject | null)
     texts: new Set(workload.images.map((use) => use.image)),
     malformed: new Set(workload.malformed),
   };
-}
-
-/** What a node shows the API server of a static Pod. It may not refer to Secrets (domain of Pod validation). */
-export function isMirrorPod(pod: JsonObject): boolean {
-  const annotations = isObject(pod["metadata"]) ? pod["metadata"]["annotations"] : undefined;
-  return isObject(annotations) && Object.hasOwn(annotations, "kubernetes.io/config.mirror");
 }
 
 /** A kubelet, by the name and the group that the node authorizer asks for. */

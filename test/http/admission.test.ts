@@ -64,6 +64,7 @@ describe("the webhook over HTTPS", () => {
       snapshot: () => snapshot,
       lookUps,
       kinds: builtInKinds,
+      guards: [],
       get pullSecretMustBeNamed() {
         return failing.mustName;
       },
