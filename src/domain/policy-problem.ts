@@ -1,6 +1,7 @@
 // Problems of policy documents in words: one line each, with its place, the same on the terminal, in the log, in
 // Events and in what the API server answers. What is a problem is told in policy-document.ts and policy-merge.ts.
 
+import { editDistance } from "./edit-distance.ts";
 import type { PolicyProblem, PolicySource, Position, TextOrigin } from "./policy.ts";
 
 /** A problem at its place in the document's own text; {@link placed} tells where that is in a file. */
@@ -103,19 +104,4 @@ export function nearestName(written: string, names: Iterable<string>): string | 
     nearest = name;
   }
   return nearest;
-}
-
-/** Letters to insert, delete or replace; `limit` where it is that many or more. */
-function editDistance(from: string, to: string, limit: number): number {
-  if (Math.abs(from.length - to.length) >= limit) return limit;
-  let previous = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= from.length; i += 1) {
-    const current = [i];
-    for (let j = 1; j <= to.length; j += 1) {
-      const replaced = (previous[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1);
-      current.push(Math.min(replaced, (previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1));
-    }
-    previous = current;
-  }
-  return Math.min(limit, previous[to.length] ?? limit);
 }

@@ -2,6 +2,7 @@
 // space that is not bound to the namespace's workspace, since that would tell a tenant of other tenants' spaces.
 
 import type { Catalogue } from "./catalogue.ts";
+import { editDistance } from "./edit-distance.ts";
 import { pinKey } from "./pins.ts";
 import type { Binding, Policy, Registry } from "./policy.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -101,24 +102,12 @@ function bindingsByWorkspace(policy: Policy): ReadonlyMap<string, readonly Bindi
 /** Names further apart than this are not alike; they sort by the alphabet. */
 const farApart = 4;
 
-/** Edits (insert, delete, replace) between two names, at most {@link farApart}; less where one begins with the other. */
+/** Longer names are compared by their beginning alone, since comparing takes time with the product of lengths. */
+const maxComparedLength = 64;
+
 function distance(wanted: string, name: string): number {
   if (wanted.startsWith(name) || name.startsWith(wanted)) return 1;
-  if (Math.abs(wanted.length - name.length) >= farApart || wanted.length > 64) return farApart;
-  let previous = Array.from({ length: name.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= wanted.length; i += 1) {
-    const current = [i];
-    let least = i;
-    for (let j = 1; j <= name.length; j += 1) {
-      const replaced = (previous[j - 1] ?? 0) + (wanted[i - 1] === name[j - 1] ? 0 : 1);
-      const cost = Math.min(replaced, (previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1);
-      current.push(cost);
-      least = Math.min(least, cost);
-    }
-    if (least >= farApart) return farApart;
-    previous = current;
-  }
-  return Math.min(farApart, previous[name.length] ?? farApart);
+  return wanted.length > maxComparedLength ? farApart : editDistance(wanted, name, farApart);
 }
 
 /** Registries whose spaces this workspace may use, as hosts people can write, the administrators' first. */
