@@ -2,6 +2,7 @@
 // `BERTH_…` with a flag of the same name; a flag wins over its variable.
 
 import { z } from "zod";
+import { parseCustomKinds } from "./domain/pod-spec.ts";
 
 const durationUnitsMs = { s: 1_000, m: 60_000, h: 3_600_000 } as const;
 /** Timers of Node go wrong above 2^31 ms; nothing here needs a tenth of that. */
@@ -33,6 +34,14 @@ const labelKey = z
     /^(?:[a-z0-9][a-z0-9.-]*\/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
     "expected the key of a label, such as workspace.ghippo.io/id",
   );
+const podTemplates = z.string().transform((text, context) => {
+  const kinds = parseCustomKinds(text);
+  if (kinds !== undefined) return kinds;
+  context.addIssue(
+    "expected <group>/<Kind>=<path of the pod spec>, such as argoproj.io/Rollout=spec.template.spec",
+  );
+  return z.NEVER;
+});
 const text = z.string().min(1, "expected a value");
 const oneOf = <const T extends readonly [string, ...string[]]>(...values: T) =>
   z.enum(values, { error: `expected ${values.slice(0, -1).join(", ")} or ${values.at(-1) ?? ""}` });
@@ -45,13 +54,13 @@ interface SettingSpec<T> {
   readonly value: string;
 }
 
-function setting<T>(
-  value: string,
-  schema: z.ZodType<T, string>,
-  byDefault: string | undefined,
-  help: string,
-) {
-  return { schema, value, help, ...(byDefault === undefined ? {} : { default: byDefault }) };
+/** A setting that has a value when nobody sets it. */
+function setting<T>(value: string, schema: z.ZodType<T, string>, byDefault: string, help: string) {
+  return { schema, value, help, default: byDefault };
+}
+
+function optional<T>(value: string, schema: z.ZodType<T, string>, help: string) {
+  return { schema, value, help };
 }
 
 /** Every setting, in the order of help and documents. The name in capitals, after `BERTH_`, is its variable. */
@@ -68,13 +77,12 @@ export const settingSpecs = {
     "workspace.ghippo.io/id",
     "label of a namespace that holds its workspace's id",
   ),
-  from: setting("DIR", text, undefined, "read a folder of manifests instead of a cluster"),
-  kubeconfig: setting("FILE", text, undefined, "reach the cluster by a kubeconfig, from outside it"),
-  context: setting("NAME", text, undefined, "context of the kubeconfig, instead of its current one"),
-  webhookUrl: setting(
+  from: optional("DIR", text, "read a folder of manifests instead of a cluster"),
+  kubeconfig: optional("FILE", text, "reach the cluster by a kubeconfig, from outside it"),
+  context: optional("NAME", text, "context of the kubeconfig, instead of its current one"),
+  webhookUrl: optional(
     "URL",
     z.url({ protocol: /^https$/, error: "expected an https:// URL" }),
-    undefined,
     "what the API server calls, when Berth runs outside the cluster; its host goes into the certificate",
   ),
   catalogueInterval: setting("DURATION", interval, "15s", "how often each Harbor is listed"),
@@ -88,21 +96,28 @@ export const settingSpecs = {
   logLevel: setting("LEVEL", oneOf("debug", "info", "warn", "error"), "info", "least level that is logged"),
   webhookPort: setting("PORT", port, "8443", "HTTPS for the API server"),
   operationsPort: setting("PORT", port, "8080", "HTTP: /livez, /readyz, /metrics"),
-  bindAddress: setting("ADDRESS", text, "", "address to listen on; by default all, IPv6 and IPv4"),
+  bindAddress: optional("ADDRESS", text, "address to listen on; by default all, IPv6 and IPv4"),
   certificateMode: setting(
     "MODE",
     oneOf("self-signed", "files"),
     "self-signed",
     "where the webhook's certificate comes from: made at start (self-signed), or read from files and read again when they change (files)",
   ),
-  certificateFile: setting(
-    "FILE",
-    text,
-    undefined,
-    "PEM: certificate and chain, with --certificate-mode files",
+  certificateFile: optional("FILE", text, "PEM: certificate and chain, with --certificate-mode files"),
+  keyFile: optional("FILE", text, "PEM: private key, with --certificate-mode files"),
+  webhookClientCa: optional("FILE", text, "PEM: answer only clients with a certificate of this CA"),
+  podTemplates: setting(
+    "KINDS",
+    podTemplates,
+    "",
+    "custom resources with Pod templates to judge early, as <group>/<Kind>=<path of the pod spec>,...",
   ),
-  keyFile: setting("FILE", text, undefined, "PEM: private key, with --certificate-mode files"),
-  webhookClientCa: setting("FILE", text, undefined, "PEM: answer only clients with a certificate of this CA"),
+  namespaceGuard: setting(
+    "WHAT",
+    oneOf("enforce", "off"),
+    "enforce",
+    "who may change the workspace of a namespace: those with the right (enforce), or everybody (off)",
+  ),
   drain: setting(
     "DURATION",
     duration,
@@ -146,10 +161,6 @@ export function readSettings(
     const flag = flags[name as SettingName];
     const variable = environment[variableOf(name)];
     const given = flag ?? (variable === "" ? undefined : variable);
-    if (given === undefined && spec.default === "") {
-      settings[name] = "";
-      continue;
-    }
     const value = given ?? spec.default;
     if (value === undefined) continue;
     const parsed = spec.schema.safeParse(value);
@@ -173,4 +184,13 @@ function checkTogether(settings: Settings): Settings {
     throw new SettingsError("--certificate-mode files needs --certificate-file and --key-file");
   }
   return settings;
+}
+
+/** Where the API server is for a Pod, as the kubelet tells each one; undefined outside a cluster. */
+export function clusterEndpoint(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): { readonly host: string; readonly port: string } | undefined {
+  const host = environment["KUBERNETES_SERVICE_HOST"];
+  const port = environment["KUBERNETES_SERVICE_PORT"];
+  return host === undefined || port === undefined ? undefined : { host, port };
 }

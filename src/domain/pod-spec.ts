@@ -52,6 +52,25 @@ export function podSpecPath(text: string): PodSpecPath {
   return text.split(".").flatMap((step) => (step.endsWith("[]") ? [step.slice(0, -2), "[]"] : [step]));
 }
 
+const customKind =
+  /^([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\/[A-Z][A-Za-z0-9]{0,62})=([A-Za-z0-9]+(?:\[\])?(?:\.[A-Za-z0-9]+(?:\[\])?)*)$/;
+/** Each is asked about at every review of its kind; nobody runs a hundred kinds of controllers. */
+const maxCustomKinds = 100;
+
+/**
+ * Kinds of custom resources that hold Pod templates, written `<group>/<Kind>=<path of the pod spec>`, separated by
+ * commas or blanks; a kind with several templates is written once for each. Undefined where that cannot be read.
+ */
+export function parseCustomKinds(text: string): WorkloadKinds | undefined {
+  const kinds = new Map<string, readonly PodSpecPath[]>();
+  for (const entry of text.split(/[\s,]+/).filter((part) => part !== "")) {
+    const [, kind, path] = customKind.exec(entry) ?? [];
+    if (kind === undefined || path === undefined || builtInKinds.has(kind)) return undefined;
+    kinds.set(kind, [...(kinds.get(kind) ?? []), podSpecPath(path)]);
+  }
+  return kinds.size > maxCustomKinds ? undefined : kinds;
+}
+
 /** The group of an `apiVersion` such as `apps/v1`; the core group is the empty text. */
 export function groupOf(apiVersion: string): string {
   const slash = apiVersion.indexOf("/");

@@ -202,6 +202,12 @@ export function spellingWarning(judgement: Judgement): string | undefined {
   return `${where}: write the host as "${registry.spellings[0] ?? ""}", not "${printable(reference.host, 100)}": the kubelet finds a pull secret by the exact spelling`;
 }
 
+/** An image that comes into a Pod which was made without the pull secret: the list cannot be changed any more. */
+export function lateSecretWarning({ use }: Judgement, secret: string): string {
+  const where = use === null ? "" : `${whereInWords(use.container, use.path)}: `;
+  return `${where}this Pod was made without pull secret "${secret}", and it cannot be added any more: a node that does not hold the image yet cannot pull it`;
+}
+
 /** What to say of an image on a host that the policy lets pass with a warning. */
 export function unlistedWarning(policy: Policy, judgement: Judgement): string | undefined {
   if (judgement.reason !== "unlisted-registry-allowed" || policy.unlistedRegistries !== "warn")

@@ -35,8 +35,8 @@ export interface RegistryStatus {
 
 export interface CatalogueFeedNeeds {
   readonly state: State;
-  /** Secrets of Berth's own namespace. */
-  readonly secrets: Cell<Secrets>;
+  /** Secrets of Berth's own namespace; undefined until they are read. */
+  readonly secrets: Cell<Secrets | undefined>;
   readonly listSpaces: ListSpaces;
   readonly log: Log;
   readonly now: () => number;
@@ -81,21 +81,24 @@ export function startCatalogueFeed(
   /** Level, not edge: compares the readers there are with those that policy and Secrets call for. */
   function follow(): void {
     const { registries } = state.snapshot().policy;
+    const held = secrets.current();
+    // Policy and Secrets come in any order, and of Secrets not read yet none can be said to be missing.
+    if (held === undefined) return;
     for (const [name, reader] of readers) {
       const registry = registries.get(name);
-      const goesOn = registry && beginningOf(registry, secrets.current()) === reader.beganWith;
+      const goesOn = registry && beginningOf(registry, held) === reader.beganWith;
       if (!goesOn) end(name, reader);
     }
     for (const registry of registries.values()) {
-      if (registry.type === "harbor" && !readers.has(registry.name)) begin(registry);
+      if (registry.type === "harbor" && !readers.has(registry.name)) begin(registry, held);
     }
   }
 
-  function begin(registry: Registry): void {
-    const beganWith = beginningOf(registry, secrets.current());
+  function begin(registry: Registry, held: Secrets): void {
+    const beganWith = beginningOf(registry, held);
     const reader: Reader = { beganWith, loop: undefined, implausibleInARow: 0, status: notReadYet };
     readers.set(registry.name, reader);
-    const access = accessOf(registry, secrets.current());
+    const access = accessOf(registry, held);
     if (access.kind === "missing") {
       settle(registry, reader, "no-credentials", access.what);
       return;

@@ -1,8 +1,13 @@
 // Cluster, or a folder read as one → state: namespaces become workspaces, policy ConfigMaps become a policy, and
 // the Secrets of Berth's own namespace go to a cell of their own, since credentials are no part of a snapshot.
 
-import type { PolicyConfigMap } from "../domain/policy.ts";
+import { parsePolicy, type ParsedPolicies } from "../domain/policies.ts";
+import { formatProblem } from "../domain/policy-problem.ts";
+import type { PolicyConfigMap, PolicyProblem } from "../domain/policy.ts";
+import { workspaceOf } from "../domain/workspaces.ts";
+import type { Log } from "../log.ts";
 import type { Stoppable } from "../loop.ts";
+import type { Cell, State } from "../state.ts";
 
 /** Secret key → decoded text. */
 export type SecretData = Readonly<Record<string, string>>;
@@ -18,3 +23,69 @@ export interface ClusterSink {
 
 /** Starts to deliver to the sink; kubernetes/ and files/ each have one. */
 export type ClusterSource = (sink: ClusterSink) => Stoppable;
+
+export interface ClusterFeedNeeds {
+  readonly source: ClusterSource;
+  readonly state: State;
+  /** Secrets of Berth's own namespace. */
+  readonly secrets: Pick<Cell<ReadonlyMap<string, SecretData>>, "replace">;
+  readonly workspaceLabel: string;
+  readonly log: Log;
+}
+
+export function startClusterFeed({
+  source,
+  state,
+  secrets,
+  workspaceLabel,
+  log,
+}: ClusterFeedNeeds): Stoppable {
+  let policies: ParsedPolicies | undefined;
+  let reported: ReadonlySet<string> = new Set();
+
+  return source({
+    namespaces(all) {
+      const namespaces = new Map<string, string | null>();
+      for (const [name, labels] of all) namespaces.set(name, workspaceOf(labels, workspaceLabel));
+      const { namespacesRead, namespaces: previous } = state.snapshot();
+      if (!namespacesRead || !isSame(previous, namespaces)) state.replaceNamespaces(namespaces);
+    },
+    policyConfigMaps(all) {
+      const parsed = parsePolicy(policies, all);
+      if (parsed === policies) return;
+      policies = parsed;
+      state.replacePolicy(parsed.policy);
+      reported = reportProblems(parsed.policy.problems, reported, log);
+    },
+    secrets: (all) => secrets.replace(all),
+  });
+}
+
+function isSame(
+  previous: ReadonlyMap<string, string | null>,
+  next: ReadonlyMap<string, string | null>,
+): boolean {
+  if (previous.size !== next.size) return false;
+  for (const [name, workspace] of next) {
+    // An absent name is undefined, which no workspace is.
+    if (previous.get(name) !== workspace) return false;
+  }
+  return true;
+}
+
+/** Logs each problem once, for as long as it stays. Returns what has been said. */
+function reportProblems(
+  problems: readonly PolicyProblem[],
+  reported: ReadonlySet<string>,
+  log: Log,
+): ReadonlySet<string> {
+  const lines = new Set<string>();
+  for (const problem of problems) {
+    const line = formatProblem(problem);
+    lines.add(line);
+    if (reported.has(line)) continue;
+    if (problem.severity === "error") log.error({}, line);
+    else log.warn({}, line);
+  }
+  return lines;
+}

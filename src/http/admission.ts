@@ -11,9 +11,9 @@ import {
   type Refusal,
 } from "../domain/decision.ts";
 import type { Unknown } from "../domain/knowledge.ts";
-import { isMirrorPod, pullSecretPatch } from "../domain/pod-spec.ts";
+import { isMirrorPod, pullSecretNames, pullSecretPatch } from "../domain/pod-spec.ts";
 import { publicReason } from "../domain/reasons.ts";
-import { refusalMessage, spellingWarning, unlistedWarning } from "../domain/refusal.ts";
+import { lateSecretWarning, refusalMessage, spellingWarning, unlistedWarning } from "../domain/refusal.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
 import {
   asWarnings,
@@ -219,7 +219,7 @@ function validation(passage: Passage, snapshot: Snapshot, verdict: FinalVerdict)
   const { uid } = review;
   const { mode } = snapshot.policy;
   const auditAnnotations = annotationsOf(needs, snapshot, question.namespace, verdict);
-  const warnings = warningsAbout(snapshot, verdict.judgements);
+  const warnings = [...warningsAbout(snapshot, verdict.judgements), ...lateSecretWarnings(review, verdict)];
   if (verdict.kind !== "refuse") {
     return {
       uid,
@@ -252,6 +252,16 @@ function warningsAbout(snapshot: Snapshot, judgements: readonly Judgement[]): re
     if (warning !== undefined) warnings.push(warning);
   }
   return warnings;
+}
+
+/** `kubectl debug` and image edits bring images into Pods that are there already. */
+function lateSecretWarnings(
+  { kind, operation, object }: Review,
+  { judgements }: FinalVerdict,
+): readonly string[] {
+  if (kind !== "/Pod" || operation !== "UPDATE" || pullSecretNames(object).includes(pullSecretName))
+    return [];
+  return judgements.filter(needsPullSecret).map((judgement) => lateSecretWarning(judgement, pullSecretName));
 }
 
 function annotationsOf(

@@ -3,6 +3,7 @@ import { applyPatch } from "rfc6902";
 import {
   builtInKinds,
   groupOf,
+  parseCustomKinds,
   podSpecPath,
   pullSecretNames,
   pullSecretPatch,
@@ -146,6 +147,49 @@ describe("readWorkload", () => {
   it("tells the group of an apiVersion", () => {
     expect(["v1", "apps/v1", "batch/v1beta1"].map(groupOf)).to.deep.equal(["", "apps", "batch"]);
   });
+});
+
+describe("parseCustomKinds", () => {
+  // The ready examples of the documentation.
+  const examples = `
+    jobset.x-k8s.io/JobSet=spec.replicatedJobs[].template.spec.template.spec,
+    leaderworkerset.x-k8s.io/LeaderWorkerSet=spec.leaderWorkerTemplate.leaderTemplate.spec,
+    leaderworkerset.x-k8s.io/LeaderWorkerSet=spec.leaderWorkerTemplate.workerTemplate.spec,
+    argoproj.io/Rollout=spec.template.spec,
+    apps.kruise.io/CloneSet=spec.template.spec,
+    serving.knative.dev/Service=spec.template.spec`;
+
+  it("reads kinds and their paths, several for one kind", () => {
+    const kinds = parseCustomKinds(examples);
+    expect([...(kinds?.keys() ?? [])]).to.deep.equal([
+      "jobset.x-k8s.io/JobSet",
+      "leaderworkerset.x-k8s.io/LeaderWorkerSet",
+      "argoproj.io/Rollout",
+      "apps.kruise.io/CloneSet",
+      "serving.knative.dev/Service",
+    ]);
+    const template = (image: string) => ({ spec: { containers: [{ image }] } });
+    const set = {
+      spec: { leaderWorkerTemplate: { leaderTemplate: template("a"), workerTemplate: template("b") } },
+    };
+    const { images } = readWorkload(kinds?.get("leaderworkerset.x-k8s.io/LeaderWorkerSet") ?? [], set);
+    expect(images.map(({ image }) => image)).to.deep.equal(["a", "b"]);
+  });
+  it("reads none from an empty text", () => expect(parseCustomKinds("")?.size).to.equal(0));
+
+  const wrong = [
+    "Rollout=spec.template.spec",
+    "argoproj.io/Rollout",
+    "argoproj.io/Rollout=",
+    "argoproj.io/rollout=spec",
+    "argoproj.io/Rollout=spec..spec",
+    "argoproj.io/Rollout=spec[0].spec",
+    "apps/Deployment=spec.nowhere",
+    Array.from({ length: 101 }, (_, index) => `x.test/K${String(index)}=spec`).join(","),
+  ];
+  for (const text of wrong) {
+    it(`cannot read ${text.slice(0, 40)}`, () => expect(parseCustomKinds(text)).to.equal(undefined));
+  }
 });
 
 describe("pullSecretPatch", () => {

@@ -305,6 +305,19 @@ describe("the catalogue feed", () => {
       });
     }
 
+    it("waits in silence for Secrets that are not read yet", async () => {
+      const unread = createCell<Secrets | undefined>(undefined);
+      const list: ListSpaces = (each) => Promise.resolve(listingOf(each, space("a", "public")));
+      const needs = { state, secrets: unread, listSpaces: list, log, now: () => now };
+      const feed = startCatalogueFeed(needs, { everyMs, maxAgeMs: 3_600_000 });
+      running.push(feed);
+      follow(managed);
+      expect(feed.status().size).to.equal(0);
+      expect(log.lines).to.deep.equal([]);
+      unread.replace(new Map([["managed-login", login]]));
+      await eventually(() => feed.status().get("managed")?.outcome === "read");
+    });
+
     it("keeps the catalogue when the Secret vanishes", async () => {
       const feed = start((each) => Promise.resolve(listingOf(each, space("a", "public"))));
       follow(managed);

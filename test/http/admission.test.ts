@@ -274,6 +274,30 @@ describe("the webhook over HTTPS", () => {
     });
   }
 
+  it("warns of a bound image that comes into a Pod made without the pull secret", async () => {
+    const old = podReview("shop", [open]).request.object;
+    const update = { operation: "UPDATE", oldObject: old };
+    const edited = await validate(podReview("shop", [bound], update));
+    expect(edited.allowed).to.equal(true);
+    expect(edited.warnings?.join(" ")).to.contain('made without pull secret "berth-pull"');
+    const debug = await validate(
+      podReview("shop", [open, bound], { ...update, subResource: "ephemeralcontainers" }),
+    );
+    expect(debug.warnings?.join(" ")).to.contain('container "c1": this Pod was made without');
+    const same = await validate(
+      podReview("shop", [bound], {
+        operation: "UPDATE",
+        oldObject: podReview("shop", [bound]).request.object,
+      }),
+    );
+    expect(same.warnings, "an image that was there before").to.equal(undefined);
+    const named = podReview("shop", [bound], update);
+    applyPatch(named.request.object, [
+      { op: "add", path: "/spec/imagePullSecrets", value: [{ name: "berth-pull" }] },
+    ]);
+    expect((await validate(named)).warnings, "a Pod that names it").to.equal(undefined);
+  });
+
   describe("look-ups before a refusal", () => {
     it("a space made public a moment ago is open at once", async () => {
       spaceAnswer = () => read(space("fresh", "public", 9));

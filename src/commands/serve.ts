@@ -1,0 +1,189 @@
+// The webhook: build, wire, start, wait for a signal, stop in reverse order.
+
+import { readFile } from "node:fs/promises";
+import { builtInKinds } from "../domain/pod-spec.ts";
+import type { PolicyProblem } from "../domain/policy.ts";
+import { missingParts } from "../domain/snapshot.ts";
+import { catalogueFacts } from "../feeds/catalogue-feed.ts";
+import { createAdmission } from "../http/admission.ts";
+import { createNamespaceGuard } from "../http/namespace-guard.ts";
+import { startOperationsServer } from "../http/operations.ts";
+import { createPolicyGuard, policyWorkerUrl, type PolicyText } from "../http/policy-guard.ts";
+import { startWebhookServer } from "../http/server.ts";
+import { createLog } from "../log.ts";
+import { createMetrics, type Metrics } from "../metrics.ts";
+import type { Settings } from "../settings.ts";
+import { createWorkerDesk } from "../worker-desk.ts";
+import { openCertificate } from "./certificate.ts";
+import { startEngine, untilWhole, type Engine } from "./engine.ts";
+import { version } from "./version.ts";
+
+/** A replica waits so long for the first catalogues; a Harbor that is down must not keep all others from working. */
+const readinessTimeoutMs = 60_000;
+
+/**
+ * A document within the bounds of the parser takes at most some 4 s, of which a webhook has 10; few people edit
+ * policies at once, and whoever floods the guard only gets warnings instead of answers.
+ */
+const policyDeskLimits = { timeoutMs: 5_000, maxHeapMb: 512, maxWaiting: 4 };
+
+export interface Serving {
+  readonly webhookPort: number;
+  readonly operationsPort: number;
+  /** PEM, where Berth made the certificate itself. */
+  readonly ca: string | undefined;
+  readonly engine: Engine;
+  readonly ready: Promise<void>;
+  stop(drainMs: number): Promise<void>;
+}
+
+/** Serves until the process is told to end. Resolves to its exit code. */
+export async function serve(settings: Settings): Promise<number> {
+  const log = createLog(settings.logLevel);
+  const serving = await startServing(settings, log);
+  const signal = await new Promise<string>((resolve) => {
+    for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => resolve(name));
+  });
+  log.info({ signal, drainMs: settings.drain }, "stopping: new connections find another replica meanwhile");
+  await serving.stop(settings.drain);
+  log.info({}, "stopped");
+  return 0;
+}
+
+export async function startServing(settings: Settings, log: ReturnType<typeof createLog>): Promise<Serving> {
+  const metrics = createMetrics(version, { processMetrics: true });
+  const engine = await startEngine(settings, log, metrics);
+  const { state } = engine;
+  const certificate = await openCertificate(settings, log);
+  const clientCa = settings.webhookClientCa && (await readFile(settings.webhookClientCa, "utf8"));
+  const host = settings.bindAddress === undefined ? {} : { host: settings.bindAddress };
+
+  const policyDesk = createWorkerDesk<readonly PolicyText[], readonly PolicyProblem[]>({
+    url: policyWorkerUrl,
+    ...policyDeskLimits,
+  });
+  const admission = createAdmission({
+    snapshot: () => state.snapshot(),
+    lookUps: engine.lookUps,
+    kinds: new Map([...builtInKinds, ...settings.podTemplates]),
+    guards: [
+      createNamespaceGuard({
+        hasRight: engine.hasRight,
+        enforced: settings.namespaceGuard === "enforce",
+        log,
+      }),
+      createPolicyGuard({ readProblems: (texts) => policyDesk.ask(texts) }),
+    ],
+    // Without a cluster nobody asks /mutate before, and manifests are judged as written.
+    pullSecretMustBeNamed: settings.from === undefined,
+    askersAreTrusted: settings.from !== undefined || clientCa !== undefined,
+    count({ seconds, ...labels }) {
+      metrics.admissionReviews.inc(labels);
+      metrics.admissionDuration.observe({ path: labels.path }, seconds);
+    },
+    countRefusal: (reason) => metrics.admissionRefusals.inc({ reason }),
+    log,
+    now: () => performance.now(),
+  });
+  const webhook = await startWebhookServer(
+    {
+      admission,
+      certificate: certificate.current,
+      ...(clientCa === undefined ? {} : { clientCa }),
+      log,
+      inFlight: (change) => metrics.admissionInFlight.inc(change),
+    },
+    { port: settings.webhookPort, ...host },
+  );
+  certificate.onChange((changed) => webhook.replaceCertificate(changed));
+
+  let becameReady = false;
+  let draining = false;
+  const operations = await startOperationsServer(
+    {
+      notReady() {
+        if (draining) return ["draining"];
+        return becameReady ? [] : missingParts(state.snapshot());
+      },
+      metrics() {
+        collect(metrics, engine);
+        return metrics.registry.metrics();
+      },
+      metricsType: metrics.registry.contentType,
+    },
+    { port: settings.operationsPort, ...host },
+  );
+
+  const ready = untilReady(engine).then(() => {
+    becameReady = true;
+    const ports = { webhookPort: webhook.port, operationsPort: operations.port };
+    const missing = missingParts(state.snapshot());
+    log.info({ ...ports, ...(missing.length > 0 ? { missing } : {}) }, "Berth is ready");
+  });
+  return {
+    webhookPort: webhook.port,
+    operationsPort: operations.port,
+    ca: certificate.ca,
+    engine,
+    ready,
+    async stop(drainMs) {
+      draining = true;
+      await webhook.drain(drainMs);
+      await operations.stop();
+      await policyDesk.stop();
+      await certificate.stop();
+      await engine.stop();
+    },
+  };
+}
+
+/** Policy and namespaces without condition, then the catalogues for as long as a Harbor may take. */
+async function untilReady({ state }: Engine): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const look = (): void => {
+      const { policyRead, namespacesRead } = state.snapshot();
+      if (!policyRead || !namespacesRead) return;
+      unsubscribe();
+      resolve();
+    };
+    const unsubscribe = state.subscribe(look);
+    look();
+  });
+  await untilWhole(state, readinessTimeoutMs);
+}
+
+/** What is known only at the moment when somebody asks. */
+function collect(metrics: Metrics, engine: Engine): void {
+  const now = Date.now();
+  const snapshot = engine.state.snapshot();
+  const { policy, namespaces } = snapshot;
+  for (const mode of ["enforce", "warn", "audit"] as const)
+    metrics.mode.set({ mode }, policy.mode === mode ? 1 : 0);
+  metrics.policyProblems.set(policy.problems.length);
+  metrics.policyDocuments.set(policy.documents);
+  metrics.snapshotGeneration.set(snapshot.generation);
+
+  const workspaces = new Set<string>();
+  let bound = 0;
+  for (const workspace of namespaces.values()) {
+    if (workspace === null) continue;
+    workspaces.add(workspace);
+    bound += 1;
+  }
+  metrics.workspaces.set(workspaces.size);
+  metrics.namespaces.set({ workspace: "bound" }, bound);
+  metrics.namespaces.set({ workspace: "none" }, namespaces.size - bound);
+
+  // Registries come and go with the policy, and a gauge of one that is gone would stay for ever.
+  for (const gauge of [metrics.catalogueAge, metrics.catalogueSpaces, metrics.registryUp]) gauge.reset();
+  for (const [registry, facts] of catalogueFacts(snapshot, now)) {
+    metrics.catalogueAge.set({ registry }, facts.ageMs / 1_000);
+    metrics.catalogueSpaces.set({ registry, visibility: "public" }, facts.spaces.public);
+    metrics.catalogueSpaces.set({ registry, visibility: "private" }, facts.spaces.private);
+  }
+  for (const [registry, { up }] of engine.catalogues.status())
+    metrics.registryUp.set({ registry }, up ? 1 : 0);
+  for (const [resource, at] of engine.lastEventAt()) {
+    metrics.watchLastEventAge.set({ resource }, (now - at) / 1_000);
+  }
+}

@@ -1,0 +1,31 @@
+// What a command has of the outside: two streams to write to, one to read. Tests hand in their own.
+
+export interface Terminal {
+  out(text: string): void;
+  err(text: string): void;
+  /** Where `out` goes: colour is only for a terminal. */
+  readonly stream: NodeJS.WriteStream;
+  readInput(): Promise<Uint8Array>;
+}
+
+/** Exit codes of `check`, `explain` and `check-policy`. */
+export const exitCodes = { allowed: 0, refused: 1, couldNotJudge: 2 } as const;
+
+/** A body of the API server is at most 3 MiB, but a list of all Pods of a large cluster may have hundreds. */
+const maxInputBytes = 512 * 1024 * 1024;
+
+export const processTerminal: Terminal = {
+  out: (text) => process.stdout.write(text),
+  err: (text) => process.stderr.write(text),
+  stream: process.stdout,
+  async readInput() {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length > maxInputBytes) throw new Error(`standard input: more than ${String(maxInputBytes)} bytes`);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks);
+  },
+};
