@@ -31,6 +31,8 @@ export function createWorkerDesk<Job, Result>(options: WorkerDeskOptions): Worke
   let idle: NodeJS.Timeout | undefined;
   let last: Promise<unknown> = Promise.resolve();
   let waiting = 0;
+  /** A job that was asked before the last stop is not begun after it. */
+  let stops = 0;
 
   function start(): Worker {
     const started = new Worker(url, { resourceLimits: { maxOldGenerationSizeMb: maxHeapMb } });
@@ -42,21 +44,22 @@ export function createWorkerDesk<Job, Result>(options: WorkerDeskOptions): Worke
     return started;
   }
 
-  async function stop(): Promise<void> {
+  async function end(): Promise<void> {
     clearTimeout(idle);
     await worker?.terminate();
   }
 
-  async function take(job: Job): Promise<WorkerAnswer<Result>> {
+  async function take(job: Job, askedIn: number): Promise<WorkerAnswer<Result>> {
+    if (askedIn !== stops) return { kind: "failed", why: stoppedText };
     clearTimeout(idle);
     worker ??= start();
     const answer = await send<Result>(worker, job, timeoutMs);
     if (answer.kind === "failed") {
-      await stop();
+      await end();
       return answer;
     }
     worker.unref();
-    idle = setTimeout(() => void stop(), idleMs).unref();
+    idle = setTimeout(() => void end(), idleMs).unref();
     return answer;
   }
 
@@ -66,13 +69,19 @@ export function createWorkerDesk<Job, Result>(options: WorkerDeskOptions): Worke
         return Promise.resolve({ kind: "failed", why: "too much is waiting to be read" });
       }
       waiting += 1;
-      const answer = last.then(() => take(job));
+      const askedIn = stops;
+      const answer = last.then(() => take(job, askedIn));
       last = answer.finally(() => (waiting -= 1));
       return answer;
     },
-    stop,
+    stop() {
+      stops += 1;
+      return end();
+    },
   };
 }
+
+const stoppedText = "the reader was stopped";
 
 function send<Result>(worker: Worker, job: unknown, timeoutMs: number): Promise<WorkerAnswer<Result>> {
   return new Promise((resolve) => {
@@ -83,7 +92,7 @@ function send<Result>(worker: Worker, job: unknown, timeoutMs: number): Promise<
     }
     const onResult = (result: Result): void => settle({ kind: "done", result });
     const onError = (err: unknown): void => settle({ kind: "failed", why: failureText(err) });
-    const onExit = (): void => settle({ kind: "failed", why: "the reader was stopped" });
+    const onExit = (): void => settle({ kind: "failed", why: stoppedText });
     const timer = setTimeout(
       () => settle({ kind: "failed", why: `it took longer than ${String(timeoutMs / 1_000)} s` }),
       timeoutMs,
@@ -97,6 +106,6 @@ function send<Result>(worker: Worker, job: unknown, timeoutMs: number): Promise<
 /** The code only: a message may quote what was read. */
 function failureText(err: unknown): string {
   const code = err instanceof Error && "code" in err ? String(err.code) : "";
-  if (code === "ERR_WORKER_OUT_OF_MEMORY") return "it takes more memory than is allowed";
+  if (code === "ERR_WORKER_OUT_OF_MEMORY") return "it takes more memory than is allowed; split it";
   return code === "" ? "the reader failed" : `the reader failed with ${code}`;
 }
