@@ -7,7 +7,7 @@ import { selfSigned } from "../../src/certificates/self-signed.ts";
 import { freePort, type ControlPlane } from "./control-plane.ts";
 import type { Identified, Kube } from "./kube.ts";
 import { run, startProcess, type Exit, type Finished, type RunningProcess } from "./process.ts";
-import { webhookConfigurations } from "./webhooks.ts";
+import { webhookConfigurations, type Guarding } from "./webhooks.ts";
 
 export const berthNamespace = "berth-system";
 /** A service account, and known to the API server by its certificate. */
@@ -31,10 +31,12 @@ const stopTimeoutMs = 20_000;
 export interface BerthOptions {
   readonly plane: ControlPlane;
   readonly flags?: readonly string[];
+  /** Installs the guards of namespaces and policy too. */
+  readonly guarding?: Guarding | undefined;
 }
 
 /** The account, the certificate and the webhook configurations; `start` is left to the caller. */
-export async function prepareBerth({ plane, flags = [] }: BerthOptions): Promise<Berth> {
+export async function prepareBerth({ plane, flags = [], guarding }: BerthOptions): Promise<Berth> {
   await grantRights(plane.admin);
   const kubeconfigPath = await plane.userKubeconfig(berthUser, [`system:serviceaccounts:${berthNamespace}`]);
   const webhookPort = await freePort();
@@ -44,7 +46,7 @@ export async function prepareBerth({ plane, flags = [] }: BerthOptions): Promise
   const keyFile = join(plane.folder, "berth.key");
   await writeFile(certificateFile, certificate);
   await writeFile(keyFile, key, { mode: 0o600 });
-  for (const configuration of webhookConfigurations({ url, caPem: ca })) {
+  for (const configuration of webhookConfigurations({ url, caPem: ca }, guarding)) {
     await mustCreate(plane.admin, configuration);
   }
 
@@ -98,7 +100,7 @@ function berthCommand(args: readonly string[]) {
 
 const readOnly = ["get", "list", "watch"];
 
-/** What serving takes: namespaces are read everywhere, policy and logins in Berth's own; nothing is written. */
+/** What serving takes: namespaces and accounts are read everywhere, policy and logins in Berth's own; rights are asked for. */
 async function grantRights(admin: Kube): Promise<void> {
   const name = "berth";
   const subjects = [{ kind: "User", name: berthUser, apiGroup: "rbac.authorization.k8s.io" }];
@@ -108,7 +110,17 @@ async function grantRights(admin: Kube): Promise<void> {
     {
       kind: "ClusterRole",
       metadata: { name },
-      ...{ rules: [{ apiGroups: [""], resources: ["namespaces"], verbs: readOnly }] },
+      ...{
+        rules: [
+          { apiGroups: [""], resources: ["namespaces"], verbs: readOnly },
+          { apiGroups: [""], resources: ["serviceaccounts"], verbs: ["list", "watch"] },
+          {
+            apiGroups: ["authorization.k8s.io"],
+            resources: ["subjectaccessreviews"],
+            verbs: ["create"],
+          },
+        ],
+      },
     },
     { kind: "ClusterRoleBinding", metadata: { name }, ...{ roleRef: roleOf("ClusterRole"), subjects } },
     {

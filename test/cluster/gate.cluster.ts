@@ -671,9 +671,12 @@ describe("the gate before a real API server", () => {
       const asked = own.map(
         ({ verb, objectRef: at }) => `${verb} ${at?.resource} in ${at?.namespace ?? "all"}`,
       );
-      const needed = ["namespaces in all", "configmaps in berth-system", "secrets in berth-system"].flatMap(
-        (what) => [`list ${what}`, `watch ${what}`],
-      );
+      const needed = [
+        "namespaces in all",
+        "serviceaccounts in all",
+        "configmaps in berth-system",
+        "secrets in berth-system",
+      ].flatMap((what) => [`list ${what}`, `watch ${what}`]);
       // A namespace by itself is read only when its watch is late.
       const besides = asked.filter((what) => !what.startsWith("get namespaces in "));
       expect([...new Set(besides)]).to.have.members(needed);
@@ -730,7 +733,7 @@ describe("the gate before a real API server", () => {
     });
 
     async function setNamespaceRights(verbs: readonly string[]): Promise<void> {
-      const rules = [{ apiGroups: [""], resources: ["namespaces"], verbs }];
+      const rules = [{ apiGroups: [""], resources: ["namespaces", "serviceaccounts"], verbs }];
       const { status, message } = await admin().mergePatch("ClusterRole", { name: "berth" }, { rules });
       expect(status, message).to.equal(200);
     }

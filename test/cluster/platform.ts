@@ -12,6 +12,7 @@ import { berthNamespace, mustCreate, prepareBerth, type Berth } from "./berth.ts
 import { findBinaries } from "./binaries.ts";
 import { startControlPlane, type ControlPlane } from "./control-plane.ts";
 import { createNamespace, waitFor, type Answer } from "./kube.ts";
+import type { Guarding } from "./webhooks.ts";
 import { pod } from "./workloads.ts";
 
 export const workspaceLabel = "workspace.ghippo.io/id";
@@ -63,14 +64,14 @@ export type PolicyName = keyof ReturnType<typeof policyOf>;
 /** A person who has changed something tries again for some seconds, and then looks for a mistake of their own. */
 const soonMs = 10_000;
 
-export async function startPlatform(berthFlags: readonly string[]): Promise<Platform> {
+export async function startPlatform(berthFlags: readonly string[], guarding?: Guarding): Promise<Platform> {
   const folder = await mkdtemp(join(tmpdir(), "berth-platform-"));
   const undo: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
   const stop = async () => {
     while (undo.length > 0) await undo.pop()?.();
   };
   try {
-    return await startIn(folder, undo, stop, berthFlags);
+    return await startIn(folder, undo, stop, berthFlags, guarding);
   } catch (error) {
     await stop();
     throw error;
@@ -82,6 +83,7 @@ async function startIn(
   undo: (() => Promise<unknown>)[],
   stop: () => Promise<void>,
   berthFlags: readonly string[],
+  guarding: Guarding | undefined,
 ): Promise<Platform> {
   const auditLog = join(folder, "audit.log");
   const auditPolicy = join(folder, "audit-policy.json");
@@ -110,7 +112,7 @@ async function startIn(
   await setPolicy("settings");
   await setPolicy("registries");
   await setPolicy("bindings");
-  const berth = await prepareBerth({ plane, flags: berthFlags });
+  const berth = await prepareBerth({ plane, flags: berthFlags, guarding });
   await berth.start();
   undo.push(() => berth.stop());
 

@@ -6,11 +6,16 @@ export interface WebhookRule {
   readonly apiVersions: readonly string[];
   readonly resources: readonly string[];
   readonly operations: readonly ("CREATE" | "UPDATE")[];
-  readonly scope: "Namespaced";
+  readonly scope: "Namespaced" | "Cluster";
 }
 
 /** Parts of the text that a refused person reads, and prefixes of the audit annotations. */
-export const webhookNames = { mutate: "mutate.berth.io", validate: "validate.berth.io" } as const;
+export const webhookNames = {
+  mutate: "mutate.berth.io",
+  validate: "validate.berth.io",
+  namespaces: "namespaces.berth.io",
+  policy: "policy.berth.io",
+} as const;
 
 /** Pull secrets go into Pods at their creation, and nowhere else. */
 export const mutatingRules: readonly WebhookRule[] = [rule("", ["pods"], ["CREATE"])];
@@ -31,6 +36,60 @@ export const namespaceSelector = {
   ],
 };
 
+/** Metadata changes through the subresources too (CVE-2026-30963, CVE-2026-55636 of a peer). */
+export const namespaceRules: readonly WebhookRule[] = [
+  {
+    ...rule("", ["namespaces", "namespaces/status", "namespaces/finalize"], ["CREATE", "UPDATE"]),
+    scope: "Cluster",
+  },
+];
+
+/**
+ * Only a change of the workspace, or a new namespace with an exempt name, is asked about: so that without Berth
+ * namespaces are made, finalized and deleted as ever. Old and new object are null where there is none.
+ */
+export function namespaceCondition(workspaceLabel: string, exemptNames: readonly string[]) {
+  const labelOf = (object: string): string =>
+    `(${object} != null && has(${object}.metadata.labels) && '${workspaceLabel}' in ${object}.metadata.labels ? ` +
+    `${object}.metadata.labels['${workspaceLabel}'] : '')`;
+  const names = exemptNames.map((name) => `'${name}'`).join(", ");
+  return {
+    name: "workspace-changes",
+    expression:
+      `${labelOf("object")} != ${labelOf("oldObject")} || ` +
+      `(oldObject == null && has(object.metadata.name) && object.metadata.name in [${names}])`,
+  };
+}
+
+export const policyRules: readonly WebhookRule[] = [rule("", ["configmaps"], ["CREATE", "UPDATE"])];
+
+/** Those that keep the gate itself; see {@link webhookConfigurations}. */
+export function guardWebhooks(clientConfig: object, workspaceLabel: string, exemptNames: readonly string[]) {
+  return [
+    {
+      ...inCommon,
+      name: webhookNames.namespaces,
+      clientConfig,
+      // Whatever the namespace: the names that are exempt are guarded too.
+      namespaceSelector: {},
+      rules: namespaceRules,
+      matchConditions: [namespaceCondition(workspaceLabel, exemptNames)],
+      sideEffects: "None",
+    },
+    {
+      ...inCommon,
+      name: webhookNames.policy,
+      clientConfig,
+      rules: policyRules,
+      namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "berth-system" } },
+      objectSelector: { matchLabels: { "berth.io/policy": "true" } },
+      // What gets past it leaves the last good content in force, and it must not stop Berth's own start.
+      failurePolicy: "Ignore",
+      sideEffects: "None",
+    },
+  ];
+}
+
 /** Both fail closed. */
 const inCommon = {
   admissionReviewVersions: ["v1"],
@@ -46,7 +105,12 @@ export interface WebhookAddress {
   readonly caPem: string;
 }
 
-export function webhookConfigurations({ url, caPem }: WebhookAddress) {
+export interface Guarding {
+  readonly workspaceLabel: string;
+  readonly exemptNames: readonly string[];
+}
+
+export function webhookConfigurations({ url, caPem }: WebhookAddress, guarding?: Guarding) {
   const caBundle = Buffer.from(caPem).toString("base64");
   return [
     {
@@ -74,6 +138,13 @@ export function webhookConfigurations({ url, caPem }: WebhookAddress) {
           rules: validatingRules,
           sideEffects: "None",
         },
+        ...(guarding === undefined
+          ? []
+          : guardWebhooks(
+              { url: `${url}/validate`, caBundle },
+              guarding.workspaceLabel,
+              guarding.exemptNames,
+            )),
       ],
     },
   ] as const;
