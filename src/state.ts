@@ -35,6 +35,7 @@ export interface State {
   snapshot(): Snapshot;
   replacePolicy(policy: Policy): void;
   replaceNamespaces(namespaces: Namespaces): void;
+  replaceStrictServiceAccounts(accounts: ReadonlySet<string>): void;
   /** `undefined` forgets the catalogue, for a registry that the policy no longer names. */
   replaceCatalogue(registry: string, catalogue: Catalogue | undefined): void;
   subscribe(listener: (current: Snapshot, previous: Snapshot) => void): () => void;
@@ -58,6 +59,7 @@ export function createState(rules: Rules): State {
     snapshot: () => cell.current(),
     replacePolicy: (policy) => publish({ policy, policyRead: true }),
     replaceNamespaces: (namespaces) => publish({ namespaces, namespacesRead: true }),
+    replaceStrictServiceAccounts: (strictServiceAccounts) => publish({ strictServiceAccounts }),
     replaceCatalogue(registry, catalogue) {
       const catalogues = new Map(cell.current().catalogues);
       if (catalogue === undefined) catalogues.delete(registry);

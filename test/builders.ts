@@ -69,6 +69,7 @@ export interface SnapshotParts {
   /** Registry name → its spaces; a registry left out has no catalogue. */
   readonly catalogues?: Readonly<Record<string, readonly Space[] | Catalogue>>;
   readonly pins?: Readonly<Record<string, number>>;
+  readonly strictServiceAccounts?: readonly string[];
 }
 
 /** When the catalogues of tests were read. */
@@ -89,5 +90,6 @@ export function snapshotOf(parts: SnapshotParts): Snapshot {
       ]),
     ),
     pins: new Map(Object.entries(parts.pins ?? {})),
+    strictServiceAccounts: new Set(parts.strictServiceAccounts),
   };
 }

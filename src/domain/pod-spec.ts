@@ -193,6 +193,12 @@ export function pullSecretNames(pod: unknown): readonly string[] {
   );
 }
 
+/** The account that a Pod runs as; the API server's default where it names none. */
+export function serviceAccountOf(pod: unknown): string {
+  const name = isObject(pod) && isObject(pod["spec"]) ? pod["spec"]["serviceAccountName"] : undefined;
+  return typeof name === "string" && name !== "" ? name : "default";
+}
+
 export interface PatchOperation {
   readonly op: "add";
   readonly path: string;

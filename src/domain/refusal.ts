@@ -208,6 +208,11 @@ export function lateSecretWarning({ use }: Judgement, secret: string): string {
   return `${where}this Pod was made without pull secret "${secret}", and it cannot be added any more: a node that does not hold the image yet cannot pull it`;
 }
 
+/** The API server will refuse the Pod after Berth has added the secret, unless the account lists it. */
+export function strictAccountWarning(account: string, secret: string): string {
+  return `service account "${printable(account, 100)}" has the annotation kubernetes.io/enforce-mountable-secrets: list "${secret}" in its imagePullSecrets, or its Pods with private images are refused`;
+}
+
 /** What to say of an image on a host that the policy lets pass with a warning. */
 export function unlistedWarning(policy: Policy, judgement: Judgement): string | undefined {
   if (judgement.reason !== "unlisted-registry-allowed" || policy.unlistedRegistries !== "warn")

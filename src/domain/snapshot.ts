@@ -27,6 +27,8 @@ export interface Snapshot {
   readonly namespaces: Namespaces;
   /** Registry name → its last complete catalogue. A registry without one is not in the map. */
   readonly catalogues: ReadonlyMap<string, Catalogue>;
+  /** `<namespace>/<name>` of accounts whose Pods may use only the Secrets that the account lists. */
+  readonly strictServiceAccounts: ReadonlySet<string>;
   /** Binding (see pins.ts) → the id that its space had when the binding was first seen. */
   readonly pins: ReadonlyMap<string, number>;
 }
@@ -40,6 +42,7 @@ export function firstSnapshot(rules: Rules): Snapshot {
     namespacesRead: false,
     namespaces: new Map(),
     catalogues: new Map(),
+    strictServiceAccounts: new Set(),
     pins: new Map(),
   };
 }

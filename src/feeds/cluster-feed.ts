@@ -19,6 +19,8 @@ export interface ClusterSink {
   policyConfigMaps(all: readonly PolicyConfigMap[]): void;
   /** The Secrets of Berth's own namespace, by name. */
   secrets(all: ReadonlyMap<string, SecretData>): void;
+  /** `<namespace>/<name>` of the service accounts that enforce their list of Secrets. A folder knows of none. */
+  strictServiceAccounts(all: ReadonlySet<string>): void;
 }
 
 /** Starts to deliver to the sink; kubernetes/ and files/ each have one. */
@@ -58,6 +60,7 @@ export function startClusterFeed({
       reported = reportProblems(parsed.policy.problems, reported, log);
     },
     secrets: (all) => secrets.replace(all),
+    strictServiceAccounts: (all) => state.replaceStrictServiceAccounts(all),
   });
 }
 

@@ -11,9 +11,15 @@ import {
   type Refusal,
 } from "../domain/decision.ts";
 import type { Unknown } from "../domain/knowledge.ts";
-import { isMirrorPod, pullSecretNames, pullSecretPatch } from "../domain/pod-spec.ts";
+import { isMirrorPod, pullSecretNames, pullSecretPatch, serviceAccountOf } from "../domain/pod-spec.ts";
 import { publicReason } from "../domain/reasons.ts";
-import { lateSecretWarning, refusalMessage, spellingWarning, unlistedWarning } from "../domain/refusal.ts";
+import {
+  lateSecretWarning,
+  refusalMessage,
+  spellingWarning,
+  strictAccountWarning,
+  unlistedWarning,
+} from "../domain/refusal.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
 import {
   asWarnings,
@@ -198,7 +204,7 @@ function reply(passage: Passage, snapshot: Snapshot, verdict: FinalVerdict): Rep
 }
 
 /** `/mutate` never refuses: `/validate` does, once, when every webhook has had its say. */
-function mutation({ review }: Passage, snapshot: Snapshot, verdict: FinalVerdict): Answer {
+function mutation({ review, question }: Passage, snapshot: Snapshot, verdict: FinalVerdict): Answer {
   const { uid, object } = review;
   const wanted =
     verdict.kind === "allow-with-pull-secret" ||
@@ -207,7 +213,14 @@ function mutation({ review }: Passage, snapshot: Snapshot, verdict: FinalVerdict
       verdict.judgements.some(needsPullSecret));
   const mirror = object !== null && isMirrorPod(object);
   const operation = wanted && !mirror ? pullSecretPatch(object, pullSecretName) : undefined;
-  return { uid, allowed: true, ...(operation ? { patch: [operation] } : {}) };
+  if (operation === undefined) return { uid, allowed: true };
+  const account = serviceAccountOf(object);
+  if (!snapshot.strictServiceAccounts.has(`${question.namespace}/${account}`)) {
+    return { uid, allowed: true, patch: [operation] };
+  }
+  // Said here, because a Pod that the API server itself refuses never comes to /validate.
+  const warnings = asWarnings([strictAccountWarning(account, pullSecretName)]);
+  return { uid, allowed: true, patch: [operation], warnings };
 }
 
 function needsPullSecret(judgement: Judgement): boolean {

@@ -1,4 +1,4 @@
-// A cluster as feeds/ wants to see it: three watches, and of each object only what Berth needs. Secrets are read in
+// A cluster as feeds/ wants to see it: four watches, and of each object only what Berth needs. Secrets are read in
 // Berth's own namespace and nowhere else; they stay in memory and are never logged.
 
 import type { PolicyConfigMap } from "../domain/policy.ts";
@@ -13,9 +13,10 @@ export interface ClusterSourceSink {
   namespaces(all: ReadonlyMap<string, Readonly<Record<string, string>>>): void;
   policyConfigMaps(all: readonly PolicyConfigMap[]): void;
   secrets(all: ReadonlyMap<string, Readonly<Record<string, string>>>): void;
+  strictServiceAccounts(all: ReadonlySet<string>): void;
 }
 
-export type WatchedResource = "namespaces" | "policy-configmaps" | "secrets";
+export type WatchedResource = "namespaces" | "policy-configmaps" | "secrets" | "serviceaccounts";
 
 export interface KubernetesSource {
   readonly start: (sink: ClusterSourceSink) => Stoppable;
@@ -60,6 +61,13 @@ export function createKubernetesSource(needs: KubernetesSourceNeeds): Kubernetes
       pick: decodedSecret,
       onChange: (all) => sink.secrets(all),
     });
+    watch("serviceaccounts", {
+      path: "/api/v1/serviceaccounts",
+      metadataOnly: true,
+      keyOf: ({ metadata }) => `${String(metadata["namespace"])}/${metadata.name}`,
+      pick: (object) => (isStrict(object) ? true : undefined),
+      onChange: (all) => sink.strictServiceAccounts(new Set(all.keys())),
+    });
     return {
       async stop() {
         await Promise.all([...watches.values()].map((one) => one.stop()));
@@ -71,7 +79,7 @@ export function createKubernetesSource(needs: KubernetesSourceNeeds): Kubernetes
     resource: WatchedResource,
     collection: Pick<
       WatchOptions<V>,
-      "path" | "labelSelector" | "fieldSelector" | "metadataOnly" | "pick" | "onChange"
+      "path" | "labelSelector" | "fieldSelector" | "metadataOnly" | "keyOf" | "pick" | "onChange"
     >,
   ): void {
     const { onRestart } = needs;
@@ -95,6 +103,11 @@ function onlyLabel(object: KubeObject, label: string): Readonly<Record<string, s
   const labels = textRecord(object.metadata["labels"]);
   const value = Object.hasOwn(labels, label) ? labels[label] : undefined;
   return value === undefined ? noLabels : { [label]: value };
+}
+
+/** Source: kubernetes/plugin/pkg/admission/serviceaccount, EnforceMountableSecretsAnnotation. */
+function isStrict(object: KubeObject): boolean {
+  return textRecord(object.metadata["annotations"])["kubernetes.io/enforce-mountable-secrets"] === "true";
 }
 
 function policyConfigMap(object: KubeObject): PolicyConfigMap {

@@ -158,6 +158,19 @@ describe("the webhook over HTTPS", () => {
     });
   });
 
+  it("warns when the Pod's service account will not let it use the secret", async () => {
+    snapshot = { ...snapshot, strictServiceAccounts: new Set(["shop/default", "shop/strict"]) };
+    const named = podReview("shop", [bound]);
+    const spec = { ...(named.request.object?.["spec"] as object), serviceAccountName: "lenient" };
+    const lenient = { ...named, request: { ...named.request, object: { ...named.request.object, spec } } };
+    expect((await mutate(named)).warnings?.join(" ")).to.contain(
+      'service account "default" has the annotation',
+    );
+    expect((await mutate(named)).patch, "the API server judges, not Berth").to.have.length(1);
+    expect((await mutate(lenient)).warnings).to.equal(undefined);
+    expect((await mutate(podReview("shop", [open]))).warnings, "nothing is added").to.equal(undefined);
+  });
+
   const unpatched: [title: string, review: unknown][] = [
     ["a Pod that needs none", podReview("shop", [open])],
     ["a Pod of which one image is refused", podReview("shop", [bound, closed])],
