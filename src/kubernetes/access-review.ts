@@ -34,6 +34,7 @@ export function createAccessReviews({
   const answers = new LRUCache<string, { readonly allowed: boolean }>({
     max: maxAnswers,
     ttl: answerLifeMs,
+    ttlResolution: 0,
     perf: { now },
   });
   let tokens = burst;

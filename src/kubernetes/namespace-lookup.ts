@@ -35,6 +35,7 @@ export function createNamespaceLookup(needs: NamespaceLookupNeeds): NamespaceLoo
   const answers = new LRUCache<string, NamespaceAnswer>({
     max: maxAnswers,
     ttl: answerLifeMs,
+    ttlResolution: 0,
     perf: { now },
   });
   const flights = new Map<string, Promise<NamespaceAnswer>>();
