@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { builtInKinds } from "../domain/pod-spec.ts";
 import type { PolicyProblem } from "../domain/policy.ts";
-import { missingParts } from "../domain/snapshot.ts";
+import { danglingExemptions, missingParts } from "../domain/snapshot.ts";
 import { catalogueFacts } from "../feeds/catalogue-feed.ts";
 import { createAdmission } from "../http/admission.ts";
 import { createNamespaceGuard } from "../http/namespace-guard.ts";
@@ -159,7 +159,7 @@ function collect(metrics: Metrics, engine: Engine): void {
   const { policy, namespaces } = snapshot;
   for (const mode of ["enforce", "warn", "audit"] as const)
     metrics.mode.set({ mode }, policy.mode === mode ? 1 : 0);
-  metrics.policyProblems.set(policy.problems.length);
+  metrics.policyProblems.set(policy.problems.length + danglingExemptions(snapshot).length);
   metrics.policyDocuments.set(policy.documents);
   metrics.snapshotGeneration.set(snapshot.generation);
 

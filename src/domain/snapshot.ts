@@ -58,3 +58,11 @@ export function missingParts(snapshot: Snapshot): readonly string[] {
   }
   return missing;
 }
+
+/**
+ * Names that the policy exempts and that no namespace has: whoever may create namespaces could take one, and be out
+ * of every rule (the namespace guard asks for the right to, where its matchCondition lists the name).
+ */
+export function danglingExemptions({ policy, namespaces, namespacesRead }: Snapshot): readonly string[] {
+  return namespacesRead ? [...policy.exemptNamespaces].filter((name) => !namespaces.has(name)) : [];
+}

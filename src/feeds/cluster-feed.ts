@@ -4,6 +4,7 @@
 import { parsePolicy, type ParsedPolicies } from "../domain/policies.ts";
 import { formatProblem } from "../domain/policy-problem.ts";
 import type { PolicyConfigMap, PolicyProblem } from "../domain/policy.ts";
+import { danglingExemptions } from "../domain/snapshot.ts";
 import { workspaceOf } from "../domain/workspaces.ts";
 import type { Log } from "../log.ts";
 import type { Stoppable } from "../loop.ts";
@@ -45,19 +46,31 @@ export function startClusterFeed({
   let policies: ParsedPolicies | undefined;
   let reported: ReadonlySet<string> = new Set();
 
+  function report(): void {
+    const snapshot = state.snapshot();
+    const problems = snapshot.policy.problems.map((problem): Said => [
+      problem.severity,
+      formatProblem(problem),
+    ]);
+    const dangling = danglingExemptions(snapshot).map((name): Said => ["warning", danglingText(name)]);
+    reported = sayNew([...problems, ...dangling], reported, log);
+  }
+
   return source({
     namespaces(all) {
       const namespaces = new Map<string, string | null>();
       for (const [name, labels] of all) namespaces.set(name, workspaceOf(labels, workspaceLabel));
       const { namespacesRead, namespaces: previous } = state.snapshot();
-      if (!namespacesRead || !isSame(previous, namespaces)) state.replaceNamespaces(namespaces);
+      if (namespacesRead && isSame(previous, namespaces)) return;
+      state.replaceNamespaces(namespaces);
+      report();
     },
     policyConfigMaps(all) {
       const parsed = parsePolicy(policies, all);
       if (parsed === policies) return;
       policies = parsed;
       state.replacePolicy(parsed.policy);
-      reported = reportProblems(parsed.policy.problems, reported, log);
+      report();
     },
     secrets: (all) => secrets.replace(all),
     strictServiceAccounts: (all) => state.replaceStrictServiceAccounts(all),
@@ -76,19 +89,18 @@ function isSame(
   return true;
 }
 
+type Said = readonly [severity: PolicyProblem["severity"], line: string];
+
+function danglingText(name: string): string {
+  return `exemptNamespaces: there is no namespace "${name}"; whoever creates one of that name is out of every rule`;
+}
+
 /** Logs each problem once, for as long as it stays. Returns what has been said. */
-function reportProblems(
-  problems: readonly PolicyProblem[],
-  reported: ReadonlySet<string>,
-  log: Log,
-): ReadonlySet<string> {
-  const lines = new Set<string>();
-  for (const problem of problems) {
-    const line = formatProblem(problem);
-    lines.add(line);
+function sayNew(problems: readonly Said[], reported: ReadonlySet<string>, log: Log): ReadonlySet<string> {
+  for (const [severity, line] of problems) {
     if (reported.has(line)) continue;
-    if (problem.severity === "error") log.error({}, line);
+    if (severity === "error") log.error({}, line);
     else log.warn({}, line);
   }
-  return lines;
+  return new Set(problems.map(([, line]) => line));
 }

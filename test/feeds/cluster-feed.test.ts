@@ -84,6 +84,18 @@ describe("the cluster feed", () => {
     expect(said()).to.equal(2);
   });
 
+  it("says which exempt name no namespace has, once, until one has it", () => {
+    const said = () => log.lines.filter(({ text }) => text.includes('no namespace "cni"')).length;
+    sink.policyConfigMaps(policy("exemptNamespaces: [cni]"));
+    expect(said(), "not before the namespaces were read").to.equal(0);
+    sink.namespaces(new Map([["shop", {}]]));
+    sink.namespaces(new Map([["lab", {}]]));
+    expect(said()).to.equal(1);
+    sink.namespaces(new Map([["cni", {}]]));
+    sink.namespaces(new Map());
+    expect(said()).to.equal(2);
+  });
+
   it("keeps Secrets out of the snapshot", () => {
     sink.secrets(new Map([["login", { password: "s3cret" }]]));
     expect(secrets.current().get("login")).to.deep.equal({ password: "s3cret" });
