@@ -13,13 +13,20 @@ interface Case {
   readonly check?: string;
   readonly test?: string;
   readonly cluster?: string;
+  readonly coverage?: string;
   readonly aptGet?: string;
   readonly lastLine: string;
   readonly code: number;
 }
 
 const counted = (counts: string, code = 0) => `echo ${counts} >"$BERTH_TEST_COUNTS"; exit ${code}`;
-const green = { check: "exit 0", test: counted("400 0 1"), cluster: counted("12 0 0"), aptGet: "exit 0" };
+const green = {
+  check: "exit 0",
+  test: counted("400 0 1"),
+  cluster: counted("12 0 0"),
+  coverage: "exit 0",
+  aptGet: "exit 0",
+};
 
 const cases: Case[] = [
   { title: "adds the suites up", lastLine: "412 passed, 0 failed", code: 0 },
@@ -48,6 +55,7 @@ const cases: Case[] = [
     lastLine: "12 passed, 1 failed",
     code: 1,
   },
+  { title: "counts too little coverage", coverage: "exit 1", lastLine: "412 passed, 1 failed", code: 1 },
   {
     title: "believes an exit code",
     cluster: counted("12 0 0", 7),
@@ -82,6 +90,7 @@ describe(".ci/run", () => {
         "run check") ${steps.check} ;;
         test) ${steps.test} ;;
         "run test:cluster") ${steps.cluster} ;;
+        "run coverage") ${steps.coverage} ;;
       esac`,
     );
     await fake("apt-get", steps.aptGet);
@@ -105,6 +114,7 @@ describe(".ci/run", () => {
         "run check  ",
         "test 1 1",
         "run test:cluster  1",
+        "run coverage  ",
       ]);
     });
   }

@@ -7,7 +7,7 @@ import { noKnowledge, type Knowledge, type Unavailable, type Unknown } from "./k
 import { pinKey } from "./pins.ts";
 import { spaceKey, type Binding, type Registry } from "./policy.ts";
 import type { ImageUse } from "./pod-spec.ts";
-import type { AllowReason, RefusalReason } from "./reasons.ts";
+import type { AllowReason, ImageRefusalReason } from "./reasons.ts";
 import { canonicalHost } from "./registry-host.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { isSpaceName } from "./space-name.ts";
@@ -83,7 +83,7 @@ export interface Allowance extends Finding {
 
 export interface Refusal extends Finding {
   readonly allowed: false;
-  readonly reason: RefusalReason;
+  readonly reason: ImageRefusalReason;
   /** The namespace's workspace; null for none, or where it does not matter. */
   readonly workspace: string | null;
   /** Set where a look-up that might have changed the verdict had no answer. */
@@ -267,7 +267,7 @@ function judgeSpace(at: Case, name: string, unknowns: Unknown[]): Judgement | un
     return undefined;
   }
   if (reading !== undefined || !isSpaceName(name)) return judged;
-  return { ...judged, unanswered: answer?.kind === "unavailable" ? answer.why : null };
+  return answer?.kind === "unavailable" ? { ...judged, unanswered: answer.why } : judged;
 }
 
 /** A space that is private, or not there, or public by a catalogue too old to be believed. */
@@ -348,14 +348,14 @@ function allow(found: Finding, reason: AllowReason, needsPullSecret: boolean): A
 
 function refuse(
   found: Finding,
-  reason: RefusalReason,
+  reason: ImageRefusalReason,
   more: Partial<Pick<Refusal, "workspace" | "unanswered" | "malformation" | "detail">> = {},
 ): Refusal {
   const { workspace = null, unanswered = null, malformation = null, detail = null } = more;
   return { ...found, allowed: false, reason, workspace, unanswered, malformation, detail };
 }
 
-function aboutObject(reason: RefusalReason, detail: string | null): Refusal {
+function aboutObject(reason: ImageRefusalReason, detail: string | null): Refusal {
   return refuse(unread, reason, { detail });
 }
 

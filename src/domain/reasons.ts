@@ -10,7 +10,8 @@ export type AllowReason =
   | "unchanged"
   | "mirror-pod";
 
-export type RefusalReason =
+/** Why an image, or the object that names it, is refused. */
+export type ImageRefusalReason =
   | "space-not-bound"
   | "space-replaced"
   | "pull-secret-not-injected"
@@ -24,9 +25,12 @@ export type RefusalReason =
   | "image-by-id"
   | "malformed-object"
   | "catalogue-not-ready"
-  | "catalogue-stale"
-  | "policy-invalid"
-  | "workspace-label-protected";
+  | "catalogue-stale";
+
+/** Why a guard refuses an edit of the policy, or of a namespace's workspace. */
+export type GuardReason = "policy-invalid" | "workspace-label-protected" | "malformed-object";
+
+export type RefusalReason = ImageRefusalReason | GuardReason;
 
 export type WarningReason = "pull-secret-missing" | "pull-secret-does-not-match";
 
@@ -36,7 +40,10 @@ export type Reason = AllowReason | RefusalReason;
  * The code that people without the platform view may read: for them a space that does not exist and a private
  * one that is not bound are the same, else a refused tenant could find out other tenants' private spaces.
  */
-export function publicReason(reason: RefusalReason, workspace: string | null): RefusalReason {
+export function publicReason(
+  reason: ImageRefusalReason,
+  workspace: string | null,
+): Exclude<ImageRefusalReason, "space-unknown"> {
   if (reason !== "space-unknown") return reason;
   return workspace === null ? "namespace-without-workspace" : "space-not-bound";
 }

@@ -7,7 +7,7 @@
 import type { Judgement, Refusal } from "./decision.ts";
 import type { Malformation } from "./image-reference.ts";
 import type { Policy } from "./policy.ts";
-import { publicReason, type RefusalReason } from "./reasons.ts";
+import { publicReason, type ImageRefusalReason } from "./reasons.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { suggestHosts, suggestSpaces } from "./suggestion.ts";
 
@@ -43,7 +43,7 @@ export function refusalMessage(
 /** What passes by itself in a moment comes last; among equals, the order of the object. */
 function mostUsefulFirst(refusals: readonly Refusal[]): readonly Refusal[] {
   if (refusals.length < 2) return refusals;
-  const transient: ReadonlySet<RefusalReason> = new Set([
+  const transient: ReadonlySet<ImageRefusalReason> = new Set([
     "catalogue-not-ready",
     "catalogue-stale",
     "namespace-unknown",
@@ -80,16 +80,16 @@ function whereInWords(name: string | null, path: string): string {
 }
 
 function explanation(snapshot: Snapshot, namespace: string, refusal: Refusal, audience: Audience): string {
-  const registry = refusal.registry?.name ?? "";
-  const space = printable(refusal.space ?? "", 100);
   const { workspace } = refusal;
+  const registry = textOf(refusal.registry?.name);
+  const space = textOf(refusal.space);
+  const host = textOf(refusal.reference?.host);
   const home = `namespace "${printable(namespace, 63)}"`;
   switch (publicReason(refusal.reason, workspace)) {
-    case "space-unknown":
     case "space-not-bound":
       return (
         `space "${space}" of registry "${registry}" is private and not bound to workspace ` +
-        `"${workspace ?? ""}" of ${home}, or there is no such space. Ask a platform administrator to bind it, ` +
+        `"${textOf(workspace)}" of ${home}, or there is no such space. Ask a platform administrator to bind it, ` +
         `or use ${alternatives(snapshot, refusal, audience)}.`
       );
     case "namespace-without-workspace":
@@ -101,7 +101,7 @@ function explanation(snapshot: Snapshot, namespace: string, refusal: Refusal, au
     case "space-replaced":
       return (
         `space "${space}" of registry "${registry}" was deleted and made anew since it was bound to workspace ` +
-        `"${workspace ?? ""}", so it may be somebody else's now. Ask a platform administrator to check it and ` +
+        `"${textOf(workspace)}", so it may be somebody else's now. Ask a platform administrator to check it and ` +
         `to bind it anew (delete the binding and add it again, or name the space's new id in it).`
       );
     case "namespace-unknown":
@@ -114,21 +114,21 @@ function explanation(snapshot: Snapshot, namespace: string, refusal: Refusal, au
       );
     case "unlisted-registry":
       return (
-        `no registry of this platform serves host "${printable(refusal.reference?.host ?? "", 100)}"` +
+        `no registry of this platform serves host "${host}"` +
         `${shortName(refusal)}. Use an image from ${hostsInWords(snapshot, workspace)}, or ask a platform ` +
         `administrator to add the host.`
       );
     case "no-space-in-name":
       return (
         `an image of registry "${registry}" is named <host>/<space>/<repository>, and this name has no space. ` +
-        `Write for example ${printable(refusal.reference?.host ?? "", 100)}/<space>/${printable(refusal.reference?.repository ?? "", 100)}.`
+        `Write for example ${host}/<space>/${textOf(refusal.reference?.repository)}.`
       );
     case "malformed-image":
       return `this is not an image reference: ${malformationInWords(refusal.malformation)}.`;
     case "image-by-id":
       return "this is the id of an image, and a node would run whatever it holds under it. Name the image by registry, space and repository; a digest may follow after @.";
     case "malformed-object":
-      return `the object is not what Kubernetes has there: ${printable(refusal.detail ?? "", 200)}.`;
+      return `the object is not what Kubernetes has there: ${textOf(refusal.detail, 200)}.`;
     case "catalogue-not-ready":
       return registry === ""
         ? "Berth has just started and has not read its policy yet. Try again in a few seconds."
@@ -137,9 +137,6 @@ function explanation(snapshot: Snapshot, namespace: string, refusal: Refusal, au
       return `what is known of registry "${registry}" is too old to be trusted, and space "${space}" is not bound to the workspace of ${home}. Tell a platform administrator that Berth cannot read the registry.`;
     case "pull-secret-not-injected":
       return "the Pod needs the pull secret of Berth and does not name it yet: the policy changed while it was being admitted. Try again; a controller does so by itself.";
-    case "policy-invalid":
-    case "workspace-label-protected":
-      return printable(refusal.detail ?? "", 600);
   }
 }
 
@@ -147,7 +144,7 @@ function explanation(snapshot: Snapshot, namespace: string, refusal: Refusal, au
 function alternatives(snapshot: Snapshot, refusal: Refusal, audience: Audience): string {
   const { registry, space, workspace } = refusal;
   if (registry === null) return "another image";
-  const names = suggestSpaces(snapshot, registry, workspace, space ?? "", audience.suggest);
+  const names = suggestSpaces(snapshot, registry, workspace, textOf(space), audience.suggest);
   if (names.length === 0) return "an image from another registry";
   return `a space that is open to the namespace: ${names.join(", ")}`;
 }
@@ -199,7 +196,7 @@ export function spellingWarning(judgement: Judgement): string | undefined {
   if (registry === null || reference === null || use === null) return undefined;
   if (registry.spellings.includes(reference.host)) return undefined;
   const where = whereInWords(use.container, use.path);
-  return `${where}: write the host as "${registry.spellings[0] ?? ""}", not "${printable(reference.host, 100)}": the kubelet finds a pull secret by the exact spelling`;
+  return `${where}: write the host as "${textOf(registry.spellings[0])}", not "${printable(reference.host, 100)}": the kubelet finds a pull secret by the exact spelling`;
 }
 
 /** An image that comes into a Pod which was made without the pull secret: the list cannot be changed any more. */
@@ -219,7 +216,12 @@ export function unlistedWarning(policy: Policy, judgement: Judgement): string | 
     return undefined;
   const { reference, use } = judgement;
   const where = use === null ? "" : `${whereInWords(use.container, use.path)}: `;
-  return `${where}no registry of this platform serves host "${printable(reference?.host ?? "", 100)}"; it will not be allowed for ever`;
+  return `${where}no registry of this platform serves host "${textOf(reference?.host)}"; it will not be allowed for ever`;
+}
+
+/** For what does not apply there is no text; a case that needs it has it. */
+function textOf(text: string | null | undefined, length = 100): string {
+  return printable(text ?? "", length);
 }
 
 /** ASCII only, one line, cut to `length` characters; what is not printable is shown as JSON would escape it. */

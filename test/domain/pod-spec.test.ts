@@ -3,11 +3,13 @@ import { applyPatch } from "rfc6902";
 import {
   builtInKinds,
   groupOf,
+  isMirrorPod,
   parseCustomKinds,
   podSpecPath,
   pullSecretNames,
   pullSecretPatch,
   readWorkload,
+  serviceAccountOf,
 } from "../../src/domain/pod-spec.ts";
 import { recordedReview, recordedReviewNames } from "../fixtures.ts";
 
@@ -226,6 +228,24 @@ describe("pullSecretPatch", () => {
       expect(pullSecretPatch({ spec: { imagePullSecrets: odd } }, name)).to.equal(undefined);
     });
   }
+
+  it("tells the account that a Pod runs as, and which Pods are mirrors", () => {
+    expect(serviceAccountOf({ spec: { serviceAccountName: "builder" } })).to.equal("builder");
+    for (const pod of [
+      {},
+      null,
+      { spec: {} },
+      { spec: { serviceAccountName: "" } },
+      { spec: { serviceAccountName: 3 } },
+    ]) {
+      expect(serviceAccountOf(pod)).to.equal("default");
+    }
+    const annotated = (annotations: unknown) => isMirrorPod({ metadata: { annotations } });
+    expect(annotated({ "kubernetes.io/config.mirror": "" })).to.equal(true);
+    expect(annotated({ other: "x" })).to.equal(false);
+    expect(annotated(null)).to.equal(false);
+    expect(isMirrorPod({})).to.equal(false);
+  });
 
   it("has nothing to add where there is no Pod spec", () => {
     expect(pullSecretPatch({}, name)).to.equal(undefined);

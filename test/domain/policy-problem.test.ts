@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import {
+  sourceName,
   formatProblem,
   listed,
   maxListedProblems,
@@ -124,4 +125,25 @@ describe("a problem of a policy document", () => {
       expect(nearestName(written, ["enforce", "warn", "audit"])).to.equal(nearest);
     });
   }
+});
+
+describe("what has no name or place", () => {
+  it("is called the policy, or by what is known of it", () => {
+    expect(sourceName({ configMap: null, key: null, file: null })).to.equal("policy");
+    expect(sourceName({ configMap: "a", key: null, file: null })).to.equal("ConfigMap a/");
+  });
+  it("comes after what has one", () => {
+    const at = (line: number | null) => ({
+      severity: "error" as const,
+      position: line === null ? null : { line, column: 1 },
+      text: String(line),
+    });
+    const texts = listed([at(null), at(2), at(null), at(1)]).map(({ text }) => text);
+    expect(texts).to.deep.equal(["1", "2", "null", "null"]);
+  });
+  it("is counted where nothing of it is listed", () => {
+    expect(listed([], 3)).to.deep.equal([
+      { severity: "error", position: null, text: "and 3 more problems in this document" },
+    ]);
+  });
 });

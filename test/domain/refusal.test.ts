@@ -1,7 +1,13 @@
 import { expect } from "chai";
 import { decide, questionAbout, type Question } from "../../src/domain/decision.ts";
 import { nothingToAsk, type Knowledge } from "../../src/domain/knowledge.ts";
-import { refusalMessage, spellingWarning, unlistedWarning } from "../../src/domain/refusal.ts";
+import {
+  lateSecretWarning,
+  refusalMessage,
+  spellingWarning,
+  strictAccountWarning,
+  unlistedWarning,
+} from "../../src/domain/refusal.ts";
 import type { Snapshot } from "../../src/domain/snapshot.ts";
 import { policyOf, registry, snapshotOf, space } from "../builders.ts";
 
@@ -146,6 +152,65 @@ describe("the message a refused person reads", () => {
     it(title, () => expect(message).to.equal(expected));
   }
 
+  const malformed: [image: string, expected: string][] = [
+    [`harbor.test/${"x".repeat(256)}`, "its path is longer than 255 characters"],
+    [
+      "harbor.test/a/b@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+      "its digest has not the length or the lower-case hex digits that its algorithm needs",
+    ],
+    [
+      `harbor.test/a/b@md5:${"f".repeat(32)}`,
+      "its digest is of an algorithm that container runtimes do not know (sha256, sha384 and sha512 are known)",
+    ],
+    ["a".repeat(64), "64 hex digits alone are the id of an image, not a name"],
+  ];
+  for (const [image, expected] of malformed) {
+    it(`says what is malformed: ${expected}`, () => {
+      expect(messageOf("shop", image)).to.contain(`this is not an image reference: ${expected}.`);
+    });
+  }
+
+  it("says that nothing is set up where nothing is, and that a look-up failed", () => {
+    const bareSnapshot = snapshotOf({ namespaces: { shop: "12" } });
+    expect(messageOf("shop", "nginx", {}, "public", bareSnapshot)).to.contain("(none is set up yet)");
+    const failed: Knowledge = {
+      ...nothingToAsk,
+      spaces: new Map([["managed/ghost", { kind: "unavailable", why: "failed" }]]),
+    };
+    expect(messageOf("shop", "harbor.test/ghost/app", { knowledge: failed })).to.contain(
+      "could not be asked just now; try again",
+    );
+  });
+
+  it("has no alternative to suggest where the registry has none", () => {
+    const empty = snapshotOf({
+      policy: policyOf({ registries: [managed] }),
+      namespaces: { shop: "12" },
+      catalogues: { managed: [] },
+    });
+    expect(messageOf("shop", "harbor.test/ghost/app", {}, "workspace", empty)).to.contain(
+      "or use an image from another registry.",
+    );
+  });
+
+  it("says that a catalogue is too old", () => {
+    const catalogue = { ...snapshot.catalogues.get("managed")!, stale: true };
+    const stale: Snapshot = {
+      ...snapshot,
+      rules: { ...snapshot.rules, stale: "refuse-unbound" },
+      catalogues: new Map([["managed", catalogue]]),
+    };
+    expect(messageOf("shop", "harbor.test/platform/app", {}, "workspace", stale)).to.equal(
+      'container "app": image "harbor.test/platform/app" is refused: what is known of registry "managed" is too old to be trusted, and space "platform" is not bound to the workspace of namespace "shop". Tell a platform administrator that Berth cannot read the registry.',
+    );
+  });
+
+  it("tells a namespace without workspace that a registry is another workspace's", () => {
+    expect(messageOf("bare", "twelve.test/x/app")).to.contain(
+      'open to that one only; namespace "bare" belongs to no workspace.',
+    );
+  });
+
   it("reads the same for a space that does not exist and one that is not bound", () => {
     for (const namespace of ["shop", "bare"]) {
       const unknown = messageOf(namespace, "harbor.test/team-q/app");
@@ -222,6 +287,15 @@ describe("warnings about an allowed image", () => {
       undefined,
     );
     expect(spellingWarning(judgement("nginx")), "nor does a refused one").to.equal(undefined);
+  });
+
+  it("an image that comes into a Pod without the pull secret, and an account that will not let it be used", () => {
+    expect(lateSecretWarning(judgement("harbor.test/team-a/app"), "berth-pull")).to.equal(
+      'container "app": this Pod was made without pull secret "berth-pull", and it cannot be added any more: a node that does not hold the image yet cannot pull it',
+    );
+    expect(strictAccountWarning("builder", "berth-pull")).to.equal(
+      'service account "builder" has the annotation kubernetes.io/enforce-mountable-secrets: list "berth-pull" in its imagePullSecrets, or its Pods with private images are refused',
+    );
   });
 
   it("an unlisted host is named where the policy says warn", () => {
