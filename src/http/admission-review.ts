@@ -58,6 +58,12 @@ export function decodeReview(body: Buffer): DecodedReview {
 /** A uid is a UUID of 36 characters; the bound keeps an answer from being made as long as a body. */
 const maxUidLength = 256;
 
+/**
+ * Names of Kubernetes have at most 253 characters; a user's has no bound there, and none in use comes near this one.
+ * These texts go into logs and messages, which nobody is to fill.
+ */
+const maxTextLength = 4_096;
+
 const operations: ReadonlySet<string> = new Set(["CREATE", "UPDATE", "DELETE", "CONNECT"]);
 
 function decodeRequest(uid: string, request: JsonObject): DecodedReview {
@@ -81,6 +87,9 @@ function decodeRequest(uid: string, request: JsonObject): DecodedReview {
   for (const [name, value] of Object.entries(texts)) {
     if (value !== undefined && value !== null && typeof value !== "string") {
       return odd(`request: expected text for ${name}`);
+    }
+    if (typeof value === "string" && value.length > maxTextLength) {
+      return odd(`request: expected at most ${String(maxTextLength)} characters for ${name}`);
     }
   }
   const text = (value: unknown): string => (typeof value === "string" ? value : "");

@@ -57,6 +57,13 @@ export async function decideAfterLookUps(
   }
 }
 
+/**
+ * A request asks for no more at once; what is beyond it counts as over the limit. The limits on look-ups let a
+ * namespace have ten, so the rest could only be answers that are remembered. And an object can name thousands of
+ * spaces, while each question that waits is compared with all others that wait on the request's signal.
+ */
+export const maxAsked = 100;
+
 /** Asks for everything at once and adds the answers to what is known. */
 async function ask(
   { lookUps, log }: LookUpNeeds,
@@ -72,8 +79,13 @@ async function ask(
     log.warn({ err, namespace }, "a look-up failed");
     return { kind: "unavailable", why: "failed" };
   };
+  const limited: Unavailable = { kind: "unavailable", why: "limited" };
+  for (const unknown of unknowns.slice(maxAsked)) {
+    if (unknown.what === "space") spaces.set(spaceKey(unknown.registry, unknown.space), limited);
+    if (unknown.what === "grant") grants.set(spaceKey(unknown.registry, unknown.repository), limited);
+  }
   await Promise.all(
-    unknowns.map(async (unknown) => {
+    unknowns.slice(0, maxAsked).map(async (unknown) => {
       switch (unknown.what) {
         case "namespace":
           ofNamespace = await unlessAborted(lookUps.namespace(namespace, signal), signal).catch(failed);

@@ -76,6 +76,9 @@ const malformed: GuardVerdict = {
   warnings: [],
 };
 
+/** Above what Kubernetes allows for names, and for the values of labels. They are logged and asked about. */
+const maxNameLength = 253;
+
 /** Undefined when the review is not what a review of a namespace is. */
 function changeOf({ operation, name, object, oldObject }: Review): NamespaceChange | undefined {
   const current = labelsOf(object);
@@ -83,6 +86,7 @@ function changeOf({ operation, name, object, oldObject }: Review): NamespaceChan
   const isNew = operation === "CREATE";
   if (current === undefined || (!isNew && previous === undefined)) return undefined;
   const named = name === "" ? nameOf(object) : name;
+  if (named.length > maxNameLength) return undefined;
   return { name: named, isNew, previous: previous ?? null, current };
 }
 
@@ -92,7 +96,7 @@ function labelsOf(object: JsonObject | null): Readonly<Record<string, string>> |
   if (!isObject(metadata)) return undefined;
   const labels = metadata["labels"] ?? {};
   if (!isObject(labels)) return undefined;
-  return Object.values(labels).every((value) => typeof value === "string")
+  return Object.values(labels).every((value) => typeof value === "string" && value.length <= maxNameLength)
     ? (labels as Readonly<Record<string, string>>)
     : undefined;
 }

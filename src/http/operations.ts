@@ -2,7 +2,8 @@
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import express from "express";
+import express, { type NextFunction, type Request, type Response } from "express";
+import type { Log } from "../log.ts";
 import type { Stoppable } from "../loop.ts";
 
 export interface OperationsNeeds {
@@ -11,6 +12,7 @@ export interface OperationsNeeds {
   /** The exposition format of Prometheus, and its content type. */
   readonly metrics: () => Promise<string>;
   readonly metricsType: string;
+  readonly log: Log;
 }
 
 export interface OperationsServer extends Stoppable {
@@ -18,7 +20,7 @@ export interface OperationsServer extends Stoppable {
 }
 
 export async function startOperationsServer(
-  { notReady, metrics, metricsType }: OperationsNeeds,
+  { notReady, metrics, metricsType, log }: OperationsNeeds,
   listen: { readonly port: number; readonly host?: string },
 ): Promise<OperationsServer> {
   const app = express();
@@ -34,6 +36,13 @@ export async function startOperationsServer(
   });
   app.get("/metrics", async (_request, response) => {
     response.set("content-type", metricsType).send(await metrics());
+  });
+  // In the place of Express's own, which shows the error to whoever asks.
+  app.use((err: unknown, _request: Request, response: Response, next: NextFunction) => {
+    log.error({ err }, "a question to the operations port could not be answered");
+    // An answer that has begun can only be cut, which Express does.
+    if (response.headersSent) next(err);
+    else response.status(500).type("text/plain").send("failed; the log says why\n");
   });
 
   const server = createServer(app);

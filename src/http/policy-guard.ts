@@ -5,7 +5,7 @@
 import { extname } from "node:path";
 import { isObject, type JsonObject } from "../domain/pod-spec.ts";
 import type { PolicyProblem, PolicySource } from "../domain/policy.ts";
-import { formatProblem } from "../domain/policy-problem.ts";
+import { formatProblem, maxListedProblems } from "../domain/policy-problem.ts";
 import type { WorkerAnswer } from "../worker-desk.ts";
 import type { Review } from "./admission-review.ts";
 import type { Guard, GuardVerdict } from "./guard.ts";
@@ -42,7 +42,17 @@ async function judge(readProblems: ReadProblems, review: Review): Promise<GuardV
   const lines = (severity: PolicyProblem["severity"]): readonly string[] =>
     answer.result.filter((problem) => problem.severity === severity).map(formatProblem);
   const errors = lines("error");
-  return verdict(errors.length === 0 ? null : errors.join("\n"), lines("warning"));
+  return verdict(errors.length === 0 ? null : bounded(errors).join("\n"), bounded(lines("warning")));
+}
+
+/** Longer is only a line that names a ConfigMap or a key which Kubernetes would not have. */
+const maxLineLength = 1_000;
+
+/** A screenful, as for one document. */
+function bounded(lines: readonly string[]): readonly string[] {
+  const shown = lines.slice(0, maxListedProblems + 1).map((line) => line.slice(0, maxLineLength));
+  const left = lines.length - shown.length;
+  return left === 0 ? shown : [...shown, `and ${String(left)} more problems`];
 }
 
 /** Valid or not is no matter of the policy's mode. */

@@ -3,6 +3,7 @@
 import { pullSecretName, questionAbout, type Question } from "../domain/decision.ts";
 import {
   isMirrorPod,
+  isObject,
   pullSecretNames,
   readWorkload,
   type JsonObject,
@@ -39,13 +40,12 @@ export function questionOf(rules: QuestionRules, path: AdmissionPath, review: Re
   if (namespace === "") return questionAbout(namespace, [], { malformed: ["the review names no namespace"] });
 
   const workload = readWorkload(paths, object);
-  const previous = operation === "UPDATE" ? heldBefore(paths, review.oldObject) : undefined;
+  const oldObject = operation === "UPDATE" ? review.oldObject : null;
   const mirror = isNewPod && isMirrorPod(object);
   return questionAbout(namespace, workload.images, {
-    malformed: previous
-      ? workload.malformed.filter((text) => !previous.malformed.has(text))
-      : workload.malformed,
-    ...(previous ? { unchanged: previous.texts } : {}),
+    malformed:
+      workload.malformed.length > 0 && haveSamePodSpecs(paths, object, oldObject) ? [] : workload.malformed,
+    unchanged: textsIn(paths, oldObject),
     mirrorPodOfNode: mirror && isNode(review),
     lacksPullSecret:
       path === "validate" &&
@@ -56,12 +56,50 @@ export function questionOf(rules: QuestionRules, path: AdmissionPath, review: Re
   });
 }
 
-function heldBefore(paths: readonly PodSpecPath[], oldObject: JsonObject | null) {
-  const workload = readWorkload(paths, oldObject);
-  return {
-    texts: new Set(workload.images.map((use) => use.image)),
-    malformed: new Set(workload.malformed),
-  };
+function textsIn(paths: readonly PodSpecPath[], object: JsonObject | null): ReadonlySet<string> {
+  return new Set(readWorkload(paths, object).images.map((use) => use.image));
+}
+
+/**
+ * What was malformed before is not held against an update that leaves it as it was, so that finalizers and scaling do
+ * not wedge. Nothing less will do: what is malformed has not been read, and an image could come inside it.
+ */
+function haveSamePodSpecs(
+  paths: readonly PodSpecPath[],
+  object: JsonObject,
+  old: JsonObject | null,
+): boolean {
+  return (
+    old !== null && paths.every((path) => isSameJson(podSpecsUnder(path, object), podSpecsUnder(path, old)))
+  );
+}
+
+/** The list in which a path steps over every element, or the pod spec itself; what is on the way if it is malformed. */
+function podSpecsUnder(path: PodSpecPath, object: JsonObject): unknown {
+  let value: unknown = object;
+  for (const step of path) {
+    if (step === "[]" || !isObject(value)) break;
+    value = value[step];
+  }
+  return value;
+}
+
+/** Without recursion: how deeply an object nests is for its author to choose. */
+function isSameJson(one: unknown, other: unknown): boolean {
+  const pairs: [unknown, unknown][] = [[one, other]];
+  for (let pair = pairs.pop(); pair !== undefined; pair = pairs.pop()) {
+    const [a, b] = pair;
+    if (a === b) continue;
+    if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+    const keys = Object.keys(a);
+    if (Array.isArray(a) !== Array.isArray(b) || keys.length !== Object.keys(b).length) return false;
+    for (const key of keys) {
+      // Its own: JSON.parse makes "__proto__" a member like any other.
+      if (!Object.hasOwn(b, key)) return false;
+      pairs.push([(a as JsonObject)[key], (b as JsonObject)[key]]);
+    }
+  }
+  return true;
 }
 
 /** A kubelet, by the name and the group that the node authorizer asks for. */

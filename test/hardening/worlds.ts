@@ -1,0 +1,46 @@
+// A world of the naive model as the snapshot that a decision reads.
+
+import { catalogueOf, type Space } from "../../src/domain/catalogue.ts";
+import type { Snapshot } from "../../src/domain/snapshot.ts";
+import { policyOf, readAt, registry, snapshotOf, space } from "../builders.ts";
+import type { ModelSpace, World } from "./naive-model.ts";
+
+export function snapshotFrom(world: World): Snapshot {
+  const { registries, bindings, catalogues, unlisted, exempt } = world;
+  const made = snapshotOf({
+    rules: { stale: world.stale },
+    policy: policyOf({
+      registries: registries.map(({ name, type, spellings: hosts, workspace, login, pullLogin }) =>
+        registry(name, {
+          type,
+          spellings: hosts,
+          workspace,
+          credentialsSecret: login ? `${name}-login` : null,
+          pullCredentialsSecret: pullLogin ? `${name}-pull` : null,
+        }),
+      ),
+      bindings: bindings.map(
+        ({ workspace, registry: on, space: name, id }) =>
+          `${workspace} ${on}/${name}${id === null ? "" : ` ${String(id)}`}`,
+      ),
+      rest: { unlistedRegistries: unlisted, exemptNamespaces: new Set(exempt) },
+    }),
+    namespaces: world.namespaces,
+    catalogues: Object.fromEntries(
+      catalogues.map(({ registry: on, spaces, stale }) => [
+        on,
+        { ...catalogueOf(`https://${on}.test`, readAt, spaces.map(spaceFrom)), stale },
+      ]),
+    ),
+    pins: Object.fromEntries(
+      bindings.flatMap(({ workspace, registry: on, space: name, id, pin }) =>
+        id === null && pin !== null ? [[`${on}/${name}/${workspace}`, pin]] : [],
+      ),
+    ),
+  });
+  return { ...made, policyRead: world.policyRead };
+}
+
+export function spaceFrom({ name, visibility, id }: ModelSpace): Space {
+  return space(name, visibility, id);
+}
