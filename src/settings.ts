@@ -166,7 +166,9 @@ export function readSettings(
     const parsed = spec.schema.safeParse(value);
     if (!parsed.success) {
       const from = flag === undefined ? variableOf(name) : flagOf(name);
-      throw new SettingsError(`${from}: ${parsed.error.issues[0]?.message ?? "not valid"}, got "${value}"`);
+      throw new SettingsError(
+        `${from}: ${parsed.error.issues[0]?.message ?? "not valid"}, got ${JSON.stringify(value)}`,
+      );
     }
     settings[name] = parsed.data;
   }

@@ -5,7 +5,7 @@ export async function eventually(check: () => unknown, withinMs = 10_000): Promi
   const until = Date.now() + withinMs;
   for (;;) {
     try {
-      if (check() === false) throw new Error("it did not come true");
+      if ((await check()) === false) throw new Error("it did not come true");
       return;
     } catch (err) {
       if (Date.now() > until) throw err;

@@ -1,7 +1,7 @@
 // A certificate made at start, for where nobody brings one: `--from`, the demo, development. Its CA lives as long
 // as the process, and no key is ever written.
 
-import { generateKeyPair } from "node:crypto";
+import { generateKeyPair, randomBytes } from "node:crypto";
 import { isIP } from "node:net";
 import { promisify } from "node:util";
 import forge from "node-forge";
@@ -62,9 +62,17 @@ function rsaKeys(): Promise<{ publicKey: string; privateKey: string }> {
 function unsigned(publicKey: string, now: number): forge.pki.Certificate {
   const certificate = forge.pki.createCertificate();
   certificate.publicKey = forge.pki.publicKeyFromPem(publicKey);
-  // A leading zero keeps the number positive (RFC 5280, 4.1.2.2).
-  certificate.serialNumber = `00${forge.util.bytesToHex(forge.random.getBytesSync(16))}`;
+  certificate.serialNumber = serialNumberOf(randomBytes(16));
   certificate.validity.notBefore = new Date(now - clockSkewMs);
   certificate.validity.notAfter = new Date(now + lifetimeDays * 86_400_000);
   return certificate;
+}
+
+/**
+ * Positive (RFC 5280, 4.1.2.2), and without a zero in front, which OpenSSL refuses as padding: the first byte is
+ * from 0x40 to 0x7f.
+ */
+export function serialNumberOf(random: Uint8Array): string {
+  const [first = 0, ...rest] = random;
+  return Buffer.from([(first & 0x3f) | 0x40, ...rest]).toString("hex");
 }

@@ -9,6 +9,7 @@ import { reportOf, type Report } from "../domain/report.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
 import { readManifestsAt } from "../files/manifest-files.ts";
 import {
+  isMapping,
   manifestProblemLine,
   parseManifestBytes,
   type Manifest,
@@ -66,10 +67,10 @@ function judgeManifest(
   manifest: Manifest,
   defaultNamespace: string,
 ): readonly Judged[] {
-  const { apiVersion, kind, metadata } = manifest;
+  const { apiVersion, kind } = manifest;
   const paths = kinds.get(`${groupOf(apiVersion)}/${kind}`);
   if (paths === undefined) return [];
-  const { name, namespace = defaultNamespace } = (metadata ?? {}) as { name?: string; namespace?: string };
+  const { name = "", namespace = defaultNamespace } = namesOf(manifest);
   const workload = readWorkload(paths, manifest);
   const verdict = decide(
     snapshot,
@@ -80,8 +81,18 @@ function judgeManifest(
     }),
   );
   if (verdict.kind === "not-known-yet") throw new Error("a decision with final knowledge asked for more");
-  const subject = { source, kind, namespace, name: name ?? "" };
+  const subject = { source, kind, namespace, name };
   return [{ report: reportOf(snapshot, subject, verdict, { suggest: "workspace" }), verdict }];
+}
+
+/** An empty text is none, as for the API server. */
+function namesOf({ metadata }: Manifest): { readonly name?: string; readonly namespace?: string } {
+  if (!isMapping(metadata)) return {};
+  const { name, namespace } = metadata;
+  return {
+    ...(typeof name === "string" ? { name } : {}),
+    ...(typeof namespace === "string" && namespace !== "" ? { namespace } : {}),
+  };
 }
 
 /** A registry that was never read says nothing about its images. */

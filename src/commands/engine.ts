@@ -167,8 +167,8 @@ async function openKubernetes(settings: Settings, log: Log, metrics: Metrics | u
   };
 }
 
-/** Resolves when nothing is missing, or after the time with what there is by then. */
-export function untilWhole(state: State, timeoutMs: number): Promise<Snapshot> {
+/** Resolves when nothing is missing; after the time, or at the signal, with what there is by then. */
+export function untilWhole(state: State, timeoutMs: number, signal?: AbortSignal): Promise<Snapshot> {
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer);
@@ -179,6 +179,7 @@ export function untilWhole(state: State, timeoutMs: number): Promise<Snapshot> {
     const unsubscribe = state.subscribe((current) => {
       if (missingParts(current).length === 0) done();
     });
-    if (missingParts(state.snapshot()).length === 0) done();
+    signal?.addEventListener("abort", done, { once: true });
+    if (signal?.aborted === true || missingParts(state.snapshot()).length === 0) done();
   });
 }

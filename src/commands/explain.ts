@@ -81,7 +81,8 @@ function registryRows(snapshot: Snapshot, namespace: string, { registry, space }
   ];
   if (space === null) return rows;
   const catalogue = snapshot.catalogues.get(registry.name);
-  const known = catalogue?.spaces.get(space);
+  if (catalogue === undefined) return [...rows, ["space", `${space}: the registry has not been read`]];
+  const known = catalogue.spaces.get(space);
   if (known === undefined) return [...rows, ["space", `${space}: not in the catalogue`]];
   const proxy = known.proxyCache ? ", a proxy cache of a foreign registry" : "";
   rows.push(["space", `${space}: ${known.visibility}${proxy}, id ${String(known.id)}`]);

@@ -2,14 +2,7 @@
 // loads is most of the time that a short one takes.
 
 import { Command, CommanderError, Option } from "commander";
-import {
-  flagOf,
-  readSettings,
-  SettingsError,
-  settingSpecs,
-  variableOf,
-  type SettingName,
-} from "../settings.ts";
+import { flagOf, readSettings, settingSpecs, variableOf, type SettingName } from "../settings.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 import { version } from "./version.ts";
 
@@ -39,9 +32,7 @@ export async function runProgram(
     // Commander has written its line, or the help, by itself.
     if (err instanceof CommanderError) return err.exitCode === 0 ? 0 : couldNotStart;
     terminal.err(`berth: ${err instanceof Error ? err.message : String(err)}\n`);
-    return err instanceof SettingsError || !(err instanceof Error) || "code" in err
-      ? couldNotStart
-      : couldNotStart;
+    return couldNotStart;
   }
 }
 
@@ -161,9 +152,9 @@ function withPlace(command: Command): Command {
 }
 
 function placeOf(command: Command) {
-  const { from, kubeconfig, context, workspaceLabel, berthNamespace } =
+  const { from, kubeconfig, context, workspaceLabel, podTemplates, berthNamespace } =
     command.opts<Record<string, string>>();
-  const flags = { from, kubeconfig, context, workspaceLabel, namespace: berthNamespace };
+  const flags = { from, kubeconfig, context, workspaceLabel, podTemplates, namespace: berthNamespace };
   return readSettings(Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined)));
 }
 

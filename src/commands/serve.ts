@@ -10,7 +10,7 @@ import { createNamespaceGuard } from "../http/namespace-guard.ts";
 import { startOperationsServer } from "../http/operations.ts";
 import { createPolicyGuard, policyWorkerUrl, type PolicyText } from "../http/policy-guard.ts";
 import { startWebhookServer } from "../http/server.ts";
-import { createLog } from "../log.ts";
+import { createLog, type Log } from "../log.ts";
 import { createMetrics, type Metrics } from "../metrics.ts";
 import type { Settings } from "../settings.ts";
 import { createWorkerDesk } from "../worker-desk.ts";
@@ -50,11 +50,24 @@ export async function serve(settings: Settings): Promise<number> {
   return 0;
 }
 
-export async function startServing(settings: Settings, log: ReturnType<typeof createLog>): Promise<Serving> {
+/** When one part cannot start, those that have are stopped: a process with nothing to serve must end. */
+export async function startServing(settings: Settings, log: Log): Promise<Serving> {
+  const started: (() => Promise<void>)[] = [];
+  try {
+    return await startParts(settings, log, started);
+  } catch (err) {
+    for (const stop of started.reverse()) await stop();
+    throw err;
+  }
+}
+
+async function startParts(settings: Settings, log: Log, started: (() => Promise<void>)[]): Promise<Serving> {
   const metrics = createMetrics(version, { processMetrics: true });
   const engine = await startEngine(settings, log, metrics);
+  started.push(() => engine.stop());
   const { state } = engine;
   const certificate = await openCertificate(settings, log);
+  started.push(() => certificate.stop());
   const clientCa = settings.webhookClientCa && (await readFile(settings.webhookClientCa, "utf8"));
   const host = settings.bindAddress === undefined ? {} : { host: settings.bindAddress };
 
@@ -95,6 +108,7 @@ export async function startServing(settings: Settings, log: ReturnType<typeof cr
     },
     { port: settings.webhookPort, ...host },
   );
+  started.push(() => webhook.drain(0));
   certificate.onChange((changed) => webhook.replaceCertificate(changed));
 
   let becameReady = false;
@@ -110,11 +124,14 @@ export async function startServing(settings: Settings, log: ReturnType<typeof cr
         return metrics.registry.metrics();
       },
       metricsType: metrics.registry.contentType,
+      log,
     },
     { port: settings.operationsPort, ...host },
   );
 
-  const ready = untilReady(engine).then(() => {
+  const stopping = new AbortController();
+  const ready = untilReady(engine, stopping.signal).then(() => {
+    if (stopping.signal.aborted) return;
     becameReady = true;
     const ports = { webhookPort: webhook.port, operationsPort: operations.port };
     const missing = missingParts(state.snapshot());
@@ -128,6 +145,7 @@ export async function startServing(settings: Settings, log: ReturnType<typeof cr
     ready,
     async stop(drainMs) {
       draining = true;
+      stopping.abort();
       await webhook.drain(drainMs);
       await operations.stop();
       await policyDesk.stop();
@@ -137,19 +155,25 @@ export async function startServing(settings: Settings, log: ReturnType<typeof cr
   };
 }
 
-/** Policy and namespaces without condition, then the catalogues for as long as a Harbor may take. */
-async function untilReady({ state }: Engine): Promise<void> {
+/**
+ * Policy and namespaces without condition, then the catalogues for as long as a Harbor may take; in any case no
+ * longer than to the signal.
+ */
+async function untilReady({ state }: Engine, signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
-    const look = (): void => {
-      const { policyRead, namespacesRead } = state.snapshot();
-      if (!policyRead || !namespacesRead) return;
+    const done = (): void => {
       unsubscribe();
       resolve();
     };
+    const look = (): void => {
+      const { policyRead, namespacesRead } = state.snapshot();
+      if (policyRead && namespacesRead) done();
+    };
     const unsubscribe = state.subscribe(look);
+    signal.addEventListener("abort", done, { once: true });
     look();
   });
-  await untilWhole(state, readinessTimeoutMs);
+  await untilWhole(state, readinessTimeoutMs, signal);
 }
 
 /** What is known only at the moment when somebody asks. */

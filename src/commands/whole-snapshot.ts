@@ -2,7 +2,7 @@
 
 import { missingParts, type Snapshot } from "../domain/snapshot.ts";
 import { formatProblem } from "../domain/policy-problem.ts";
-import { createLog } from "../log.ts";
+import { silentLog, type Log } from "../log.ts";
 import type { Settings } from "../settings.ts";
 import { startEngine, untilWhole } from "./engine.ts";
 import type { Terminal } from "./terminal.ts";
@@ -11,22 +11,38 @@ import type { Terminal } from "./terminal.ts";
 const patienceMs = 20_000;
 
 /** What could not be read is told on standard error, and missing in the snapshot. */
-export async function readSnapshot(settings: Settings, terminal: Terminal): Promise<Snapshot> {
-  // Only what a person must know: the engine's own log is for a process that stays.
-  const log = createLog("error");
-  const engine = await startEngine(settings, log);
+export async function readSnapshot(
+  settings: Settings,
+  terminal: Terminal,
+  waitMs = patienceMs,
+): Promise<Snapshot> {
+  const failures = new Map<string, string>();
+  const engine = await startEngine(settings, logFor(terminal, failures));
   try {
-    const snapshot = await untilWhole(engine.state, patienceMs);
+    const snapshot = await untilWhole(engine.state, waitMs);
     for (const problem of snapshot.policy.problems) terminal.err(`${formatProblem(problem)}\n`);
     for (const part of missingParts(snapshot)) {
       const name = part.replace(/^catalogue of /, "");
       const why = engine.catalogues.status().get(name)?.problem;
       terminal.err(`could not read the ${part}${why ? `: ${why}` : ""}\n`);
     }
-    if (!snapshot.policyRead || !snapshot.namespacesRead)
-      throw new Error("the policy and the namespaces could not be read");
+    if (!snapshot.policyRead || !snapshot.namespacesRead) {
+      const reasons = new Set(failures.values());
+      throw new Error(["the policy and the namespaces could not be read", ...reasons].join(": "));
+    }
     return snapshot;
   } finally {
     await engine.stop();
   }
+}
+
+/** Of what a process that stays would log, what a person must know and is not told otherwise. */
+function logFor(terminal: Terminal, failures: Map<string, string>): Log {
+  return {
+    ...silentLog,
+    warn({ file, resource, err }, text) {
+      if (file !== undefined) terminal.err(`${text}\n`);
+      if (typeof resource === "string" && err instanceof Error) failures.set(resource, err.message);
+    },
+  };
 }
