@@ -20,6 +20,7 @@
 // Three readings differ from the grammar, each because of what runtimes do with the text:
 // - A digest as the whole text is an image id, though by the grammar `sha256` is a repository and the hex its tag.
 //   containerd looks for a local image of that id first, for every algorithm that it knows, and runs it unasked.
+//   The beginning of a digest, `sha256:e6`, is one too: it takes it for the only local image whose id begins so.
 // - A first element with a dot and an inner "_" is a host. By the grammar it is a path without host, but a runtime
 //   connects to whatever is before the first "/".
 // - A text longer than any that a runtime could pull is malformed: see `maxReferenceLength`.
@@ -39,7 +40,7 @@ export type Malformation = "format" | "uppercase" | "length" | "digest" | "unsup
 
 export type ParsedImage =
   | { readonly kind: "reference"; readonly reference: ImageReference }
-  /** `sha256:<hex>`, or another digest, as the whole text: container runtimes look for a local image of that id first. */
+  /** A digest, or the beginning of one, as the whole text: container runtimes run a local image of that id. */
   | { readonly kind: "image-id" }
   | { readonly kind: "malformed"; readonly malformation: Malformation };
 
@@ -61,7 +62,7 @@ const legacyDockerHub = "index.docker.io";
 
 export function parseImageReference(text: string): ParsedImage {
   if (text.length > maxReferenceLength) return { kind: "malformed", malformation: "length" };
-  if (isSupportedDigest(text, 0)) return { kind: "image-id" };
+  if (isImageId(text)) return { kind: "image-id" };
   if (isIdentifier(text)) return { kind: "malformed", malformation: "identifier" };
   const read = readReference(text);
   if (typeof read !== "string") return { kind: "reference", reference: read };
@@ -230,6 +231,13 @@ function digestMalformation(text: string, from: number): Malformation {
   const algorithm = text.slice(from, text.indexOf(":", from));
   const isKnown = algorithm === "sha256" || algorithm === "sha384" || algorithm === "sha512";
   return isKnown || algorithm !== algorithm.toLowerCase() ? "digest" : "unsupported-digest";
+}
+
+/** Of any length: what is longer than a digest is no reference that anybody needs. */
+function isImageId(text: string): boolean {
+  const hexStart = "sha256:".length;
+  const hasAlgorithm = text.startsWith("sha256:") || text.startsWith("sha384:") || text.startsWith("sha512:");
+  return hasAlgorithm && text.length > hexStart && isLowerHexToEnd(text, hexStart);
 }
 
 /** The hex of a sha256 alone: runtimes refuse it, since it could be meant as an image id. */

@@ -206,7 +206,7 @@ export function modelParse(
   text: string,
 ): "malformed" | "image-id" | { readonly host: string; readonly path: readonly string[] } {
   if (text.length > longest) return "malformed";
-  if (new RegExp(`^(?:${digest})$`).test(text)) return "image-id";
+  if (/^sha(?:256|384|512):[a-f0-9]+$/.test(text)) return "image-id";
   if (/^[a-f0-9]{64}$/.test(text)) return "malformed";
   const slash = text.indexOf("/");
   const first = text.slice(0, Math.max(slash, 0));

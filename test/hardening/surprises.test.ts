@@ -109,7 +109,7 @@ describe("surprises of Harbor and the platform, where they touch admission", () 
 
 describe("surprises of images", () => {
   surprise(27, "an image id runs whatever the node holds under it, and is refused", async () => {
-    for (const id of [`sha256:${hex}`, `sha512:${hex}${hex}`])
+    for (const id of [`sha256:${hex}`, `sha512:${hex}${hex}`, "sha256:e6693c", "sha256:e"])
       expect(await reasonFor(id)).to.equal("image-by-id");
     expect(await reasonFor(hex)).to.equal("malformed-image");
   });
