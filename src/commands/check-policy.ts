@@ -56,9 +56,16 @@ interface PolicyFileReading {
   readonly unreadable: readonly string[];
 }
 
+/**
+ * A policy document has neither. What has one is a manifest, even where it cannot be read: of those no content is
+ * quoted, since a Secret may be among them.
+ */
+const manifestKey = /(?:^|[{,])[ \t]*["']?(?:apiVersion|kind)["']?[ \t]*:/m;
+
 function readPolicyFile({ name, bytes }: PolicyFile): PolicyFileReading {
   const { objects, problems } = parseManifestBytes(bytes, name);
-  if (objects.length > 0) {
+  const text = new TextDecoder("utf-8").decode(bytes);
+  if (objects.length > 0 || (problems.length > 0 && manifestKey.test(text))) {
     const configMaps = objects.flatMap(policyConfigMapOf);
     const documents = configMaps.flatMap(({ data }) =>
       Object.keys(data).filter((key) => key.endsWith(".yaml")),
@@ -71,7 +78,6 @@ function readPolicyFile({ name, bytes }: PolicyFile): PolicyFileReading {
     };
   }
   // No Kubernetes object: a policy document by itself, whose own parser says it better when it is broken.
-  const text = new TextDecoder("utf-8").decode(bytes);
   const source = { configMap: null, key: null, file: name };
   return { documents: 1, configMaps: [], problems: validatePolicyDocument(text, source), unreadable: [] };
 }

@@ -35,12 +35,29 @@ export async function demo(
     adminPassword: password,
     projects: sampleSpaces,
   });
-  const folder = await writeSampleCluster({
-    url: harbor.url.replace("127.0.0.1", "localhost"),
-    username: "admin",
-    password,
-    ca: certificate.ca,
-  });
+  try {
+    const folder = await writeSampleCluster({
+      url: harbor.url.replace("127.0.0.1", "localhost"),
+      username: "admin",
+      password,
+      ca: certificate.ca,
+    });
+    try {
+      return await serveAndShow({ terminal, harbor, folder }, flags, once);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  } finally {
+    await harbor.close();
+  }
+}
+
+async function serveAndShow(
+  scenery: Pick<Stage, "terminal" | "harbor" | "folder">,
+  flags: Partial<Record<SettingName, string>>,
+  once: boolean,
+): Promise<number> {
+  const { terminal, harbor, folder } = scenery;
   const settings = readSettings(
     {
       webhookPort: "0",
@@ -57,7 +74,7 @@ export async function demo(
   await serving.ready;
   const caller = createWebhookCaller({ port: serving.webhookPort, ca: serving.ca ?? "" });
   try {
-    const asExpected = await show({ terminal, harbor, folder, serving, caller });
+    const asExpected = await show({ ...scenery, serving, caller });
     if (once) return asExpected ? 0 : 1;
     invite(terminal, folder, serving, harbor);
     await new Promise<void>((resolve) => {
@@ -67,8 +84,6 @@ export async function demo(
   } finally {
     caller.close();
     await serving.stop(0);
-    await harbor.close();
-    await rm(folder, { recursive: true, force: true });
   }
 }
 

@@ -115,4 +115,30 @@ describe("berth check-policy", () => {
     expect(err).to.match(/^standard input:\d+:\d+: expected a Kubernetes object[^\n]*\n$/);
     expect(code).to.equal(2);
   });
+
+  it("takes a broken manifest for what it is, and quotes nothing of a Secret beside the policy", async () => {
+    const secret = (password: string): string =>
+      `apiVersion: v1\nkind: Secret\nmetadata: { name: login }\nstringData:\n  password: ${password}\n`;
+    const spoilt = [
+      "*never-shown",
+      ">never-shown",
+      "|x never-shown",
+      '"never-shown" never-shown',
+      "{ never-shown: 1, never-shown: 2 }",
+    ];
+    await file("policy.yaml", configMap("platform", registries));
+    for (const password of spoilt) {
+      await file("secret.yaml", secret(password));
+      const { code, out, err } = await checkPolicy([folder]);
+      expect(err).to.match(/^[^\n]*secret\.yaml:5:\d+: is not YAML that can be read: [^\n]+\n$/);
+      expect(out + err).not.to.include("never-shown");
+      expect(code).to.equal(2);
+    }
+    const { code, out, err } = await checkPolicy(
+      ["-"],
+      '{"apiVersion":"v1","kind":"Secret","stringData":{"a":never-shown}}',
+    );
+    expect(out + err).not.to.include("never-shown");
+    expect(code).to.equal(2);
+  });
 });

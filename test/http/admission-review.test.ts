@@ -85,6 +85,12 @@ describe("a review, decoded", () => {
     expect(decoded.kind === "review" && decoded.review.subResource).to.equal("");
   });
 
+  it("is none where a text holds bytes that are no UTF-8, which a decoder would replace in silence", () => {
+    const body = bodyOf(podReview("shop", ["harbor.test/team-?/app"]));
+    body[body.indexOf("?")] = 0xff;
+    expect(decodeReview(body)).to.deep.equal({ kind: "undecodable", problem: "the body is not UTF-8" });
+  });
+
   it("keeps the uid of what is odd, so that it can be refused", () => {
     const decoded = decodeReview(bodyOf(podReview("shop", [], { operation: "PATCH" })));
     expect(decoded).to.deep.equal({

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { questionAbout } from "../../src/domain/decision.ts";
 import type { GrantAnswer, NamespaceAnswer, SpaceAnswer, Unknown } from "../../src/domain/knowledge.ts";
 import type { Snapshot } from "../../src/domain/snapshot.ts";
-import { decideAfterLookUps, type LookUps } from "../../src/http/look-ups.ts";
+import { decideAfterLookUps, maxAsked, type LookUps } from "../../src/http/look-ups.ts";
 import { policyOf, readAt, registry, snapshotOf, space } from "../builders.ts";
 import { createRecordingLog } from "../fakes/recording-log.ts";
 
@@ -150,6 +150,15 @@ describe("a decision that needs knowledge from outside", () => {
       aboutSpace("b"),
     ]);
     expect([kind, reasons]).to.deep.equal(["refuse", ["space-unknown (failed)"]]);
+  });
+
+  it("asks for a hundred things and no more; the rest counts as over the limit", async () => {
+    const names = Array.from({ length: 150 }, (_, index) => `s${String(index)}`);
+    const images = names.map((name) => `harbor.test/${name}/x`);
+    const { kind, reasons } = await decided(ask("lab", ...images), names.map(aboutSpace));
+    expect(asked).to.have.lengthOf(maxAsked);
+    expect([kind, reasons.length]).to.deep.equal(["refuse", 150]);
+    expect(reasons.filter((reason) => reason.includes("(limited)"))).to.have.lengthOf(150 - maxAsked);
   });
 
   it("keeps half a second of the deadline back for itself, and tells those asked", async () => {
