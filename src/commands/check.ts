@@ -31,10 +31,11 @@ export async function check(
   settings: Settings,
   options: CheckOptions,
   terminal: Terminal,
+  waitMs?: number,
 ): Promise<number> {
   const manifests = await Promise.all(files.map((file) => readManifests(file, terminal)));
   const problems = manifests.flatMap((each) => each.problems.map(manifestProblemLine));
-  const snapshot = await readSnapshot(settings, terminal);
+  const snapshot = await readSnapshot(settings, terminal, waitMs);
   const kinds = new Map([...builtInKinds, ...settings.podTemplates]);
   const judged = manifests
     .flatMap((each) => each.objects)

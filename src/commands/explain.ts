@@ -23,8 +23,9 @@ export async function explain(
   settings: Settings,
   { namespace, output }: ExplainOptions,
   terminal: Terminal,
+  waitMs?: number,
 ): Promise<number> {
-  const snapshot = await readSnapshot(settings, terminal);
+  const snapshot = await readSnapshot(settings, terminal, waitMs);
   const use = { path: "image", container: null, image };
   const verdict = decide(snapshot, questionAbout(namespace, [use], { knowledge: nothingToAsk }));
   if (verdict.kind === "not-known-yet") throw new Error("a decision with final knowledge asked for more");

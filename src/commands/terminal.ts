@@ -15,8 +15,8 @@ export const exitCodes = { allowed: 0, refused: 1, couldNotJudge: 2 } as const;
 const maxInputBytes = 512 * 1024 * 1024;
 
 export const processTerminal: Terminal = {
-  out: (text) => process.stdout.write(text),
-  err: (text) => process.stderr.write(text),
+  out: writerTo(process.stdout),
+  err: writerTo(process.stderr),
   stream: process.stdout,
   async readInput() {
     const chunks: Buffer[] = [];
@@ -29,3 +29,11 @@ export const processTerminal: Terminal = {
     return Buffer.concat(chunks);
   },
 };
+
+/** Whoever reads may have seen enough, as in `berth check ... | head`: the rest is for nobody, and no failure. */
+function writerTo(stream: NodeJS.WriteStream): (text: string) => void {
+  stream.on("error", (err: NodeJS.ErrnoException) => {
+    if (err.code !== "EPIPE") throw err;
+  });
+  return (text) => stream.write(text);
+}

@@ -1,12 +1,17 @@
 import { expect } from "chai";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { check as checkCommand } from "../../src/commands/check.ts";
 import { runProgram } from "../../src/commands/program.ts";
 import type { Report } from "../../src/domain/report.ts";
+import { readSettings } from "../../src/settings.ts";
 import { createRecordingTerminal, type TerminalOptions } from "../fakes/recording-terminal.ts";
 import { passwordForms, startSamplePlatform, type SamplePlatform } from "../fakes/sample-platform.ts";
 
+const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
 const open = "harbor.example.test/library/nginx:1.27";
 const bound = "harbor.example.test/team-a/api:2.4";
 const closed = "harbor.example.test/team-b/app:1";
@@ -295,5 +300,60 @@ describe("berth check", () => {
   it("asks Harbor for nothing but reads, and writes nothing into the folder", async () => {
     await check(["-"], { input: json(pod("shop", bound)) });
     expect(new Set(platform.harbor.requests.map(({ method }) => method))).to.deep.equal(new Set(["GET"]));
+  });
+
+  describe("while Harbor cannot be reached", () => {
+    beforeEach(() => platform.harbor.faults.always({ kind: "reset" }));
+    afterEach(() => platform.harbor.faults.clear());
+
+    /** With little patience, since it will not help. */
+    async function checkSoon(manifest: object) {
+      const terminal = createRecordingTerminal({ input: json(manifest) });
+      const settings = readSettings({ from: platform.folder }, {});
+      const options = { namespace: "default", output: "json", onlyRefused: false } as const;
+      const code = await checkCommand(["-"], settings, options, terminal, 1_500);
+      const [report] = JSON.parse(terminal.outText()) as readonly Report[];
+      for (const form of passwordForms())
+        expect(terminal.outText() + terminal.errText()).not.to.include(form);
+      return { code, reasons: report?.images.map(({ reason }) => reason), err: terminal.errText() };
+    }
+
+    it("exits with 2, says why on one line, and still tells what it knows", async () => {
+      const { code, reasons, err } = await checkSoon(pod("shop", open, "quay.io/x"));
+      expect(err).to.match(/^could not read the catalogue of managed: [^\n]+\n$/);
+      expect(reasons).to.deep.equal(["catalogue-not-ready", "unlisted-registry"]);
+      expect(code).to.equal(2);
+    });
+
+    it("judges what does not depend on it", async () => {
+      const { code, reasons } = await checkSoon(pod("shop", "archive.example.test:5000/app:7"));
+      expect({ code, reasons }).to.deep.equal({ code: 0, reasons: ["open-registry"] });
+    });
+  });
+
+  describe("as a process", () => {
+    /** Exit code and both streams; `unread` closes standard output before anything is written to it. */
+    async function run(words: readonly string[], input: string, unread = false) {
+      const child = spawn(process.execPath, [main, "check", "--from", platform.folder, ...words]);
+      let [out, err] = ["", ""];
+      child.stderr.on("data", (chunk: Buffer) => (err += chunk.toString()));
+      if (unread) child.stdout.destroy();
+      else child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
+      child.stdin.end(input);
+      const [code] = (await once(child, "close")) as [number | null];
+      return { code, out, err };
+    }
+    const list = json({ apiVersion: "v1", kind: "List", items: Array(500).fill(pod("shop", closed)) });
+
+    it("reads all of standard input, and writes all it has to say before it ends", async () => {
+      const { code, out, err } = await run(["-", "--output", "json"], list);
+      expect((JSON.parse(out) as readonly Report[]).length).to.equal(500);
+      expect({ code, err }).to.deep.equal({ code: 1, err: "" });
+    });
+
+    it("ends quietly, with its own exit code, when nobody reads on: `| head`", async () => {
+      const { code, err } = await run(["-"], list, true);
+      expect({ code, err }).to.deep.equal({ code: 1, err: "" });
+    });
   });
 });

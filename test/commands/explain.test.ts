@@ -1,6 +1,8 @@
 import { expect } from "chai";
+import { explain as explainCommand } from "../../src/commands/explain.ts";
 import { runProgram } from "../../src/commands/program.ts";
 import type { Report } from "../../src/domain/report.ts";
+import { readSettings } from "../../src/settings.ts";
 import { createRecordingTerminal } from "../fakes/recording-terminal.ts";
 import { passwordForms, startSamplePlatform, type SamplePlatform } from "../fakes/sample-platform.ts";
 
@@ -149,5 +151,18 @@ describe("berth explain", () => {
     const terminal = createRecordingTerminal();
     expect(await runProgram(["explain", "nginx", "--from", platform.folder], terminal)).to.equal(2);
     expect(terminal.errText()).to.match(/^berth: [^\n]*--namespace[^\n]*\n$/);
+  });
+
+  it("exits with 2 while Harbor cannot be reached, with the reason, and says that it knows no space", async () => {
+    platform.harbor.faults.always({ kind: "reset" });
+    const terminal = createRecordingTerminal();
+    const settings = readSettings({ from: platform.folder }, {});
+    const options = { namespace: "shop", output: "text" } as const;
+    const code = await explainCommand(at("team-a/api"), settings, options, terminal, 1_500);
+    platform.harbor.faults.clear();
+    expect(terminal.outText()).to.match(/^space +team-a: the registry has not been read$/m);
+    expect(terminal.outText()).to.match(/^verdict +refuse \(catalogue-not-ready\)$/m);
+    expect(terminal.errText()).to.match(/^could not read the catalogue of managed: [^\n]+\n$/);
+    expect(code).to.equal(2);
   });
 });

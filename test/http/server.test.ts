@@ -260,6 +260,21 @@ describe("the webhook's listener", () => {
       expect((await connection.answer()).status).to.equal(200);
     });
 
+    it("that do not come within the time of their request are waited for no longer, and forgotten", async () => {
+      // What came in time may be judged for longer.
+      admission = () => pause(200, ok);
+      const slow = await Promise.all(Array.from({ length: 9 }, () => open()));
+      for (const connection of slow) {
+        await connection.send(head("/validate?timeout=150ms", maxBodyBytes) + almost.toString());
+        expect((await connection.answer()).status).to.equal(408);
+        await connection.closed;
+      }
+      const connection = await open();
+      await connection.send(head("/validate?timeout=150ms", review.length) + review);
+      expect((await connection.answer()).status).to.equal(200);
+      expect(inFlight).to.equal(0);
+    });
+
     it("that are announced too large are turned away before they come", async () => {
       const connection = await open();
       await connection.send(head("/validate", maxBodyBytes + 1));
