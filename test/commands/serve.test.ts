@@ -1,7 +1,13 @@
 import { expect } from "chai";
 import { spawn } from "node:child_process";
+import { rm, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
+import { startServing } from "../../src/commands/serve.ts";
+import { silentLog } from "../../src/log.ts";
+import { readSettings } from "../../src/settings.ts";
+import { createAuthority } from "../cluster/authority.ts";
+import { createWebhookCaller, podReview } from "../fakes/api-server.ts";
 import { passwordForms, startSamplePlatform, type SamplePlatform } from "../fakes/sample-platform.ts";
 
 const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
@@ -56,6 +62,31 @@ describe("berth serve", () => {
     expect(code).to.equal(0);
     expect(err).to.match(/"msg":"stopped"\}\n$/);
     expect(err).not.to.include("Berth is ready");
+  });
+
+  it("answers only clients with a certificate of the CA that it is given", async () => {
+    const authority = await createAuthority();
+    const { certificatePem: cert, keyPem: key } = await authority.issueClient("kube-apiserver", []);
+    const webhookClientCa = join(platform.folder, "client-ca.crt");
+    await writeFile(webhookClientCa, authority.caPem);
+    const flags = { from: platform.folder, webhookPort: "0", operationsPort: "0", bindAddress: "127.0.0.1" };
+    const serving = await startServing(readSettings({ ...flags, webhookClientCa }, {}), silentLog);
+    const target = { port: serving.webhookPort, ca: serving.ca ?? "" };
+    const [known, unknown] = [createWebhookCaller({ ...target, cert, key }), createWebhookCaller(target)];
+    try {
+      await serving.ready;
+      const review = podReview("lab", ["harbor.example.test/ghost/x"]);
+      const { response } = await known.post("/validate", review);
+      expect(response?.auditAnnotations?.reasons).to.equal("space-unknown");
+      let refused = false;
+      await unknown.post("/validate", review).catch(() => (refused = true));
+      expect(refused).to.equal(true);
+    } finally {
+      known.close();
+      unknown.close();
+      await serving.stop(0);
+      await rm(webhookClientCa);
+    }
   });
 
   const rows: readonly [what: string, words: (port: string) => string[], line: RegExp][] = [

@@ -10,11 +10,12 @@ const managed = registry("managed", { spellings: ["harbor.test", "10.6.232.5:300
 const archive = registry("archive", { type: "docker-registry", credentialsSecret: null });
 const guarded = registry("guarded", { type: "docker-registry", pullCredentialsSecret: "guarded-pull" });
 const twelve = registry("twelve", { workspace: "12" });
+const thirteen = registry("thirteen", { workspace: "13", type: "docker-registry", credentialsSecret: null });
 const slow = registry("slow");
 const hex = "e6693c20186f837fc393390135d8a598a96a833917917789d63766cab6c59582";
 
 const policy = policyOf({
-  registries: [managed, archive, guarded, twelve, slow],
+  registries: [managed, archive, guarded, twelve, thirteen, slow],
   bindings: [
     "12 managed/team-a",
     "12 managed/platform",
@@ -159,6 +160,8 @@ describe("decide", () => {
       "twelve.test/anything/app",
       "registry-of-another-workspace",
     ],
+    ["a workspace's Docker Registry is open to it", "lab", "thirteen.test/app", "workspace-registry"],
+    ["and closed to others", "shop", "thirteen.test/app", "registry-of-another-workspace"],
     ["a registry that was never read", "shop", "slow.test/library/app", "catalogue-not-ready"],
     ["an image id runs whatever the node holds", "shop", `sha256:${hex}`, "image-by-id"],
     ["64 hex digits are an id too", "shop", hex, "malformed-image"],
@@ -449,6 +452,21 @@ describe("decide", () => {
         judgeOne("lab", image, { knowledge: grant("ours", true) }, on),
         "another workspace's login opens nothing",
       ).to.equal("space-not-bound");
+    });
+    it("a grant that could not be asked for opens nothing, and says so", () => {
+      const knowledge: Knowledge = {
+        ...nothingToAsk,
+        grants: new Map([["ours/team-a/app", { kind: "unavailable", why: "failed" }]]),
+      };
+      const alone = {
+        ...on,
+        policy: policyOf({ registries: [shared("ours", "12"), shared("theirs", "13")] }),
+      };
+      const verdict = decide(alone, ask("shop", image, { knowledge }));
+      expect(verdict.kind === "refuse" && verdict.refusals[0]).to.include({
+        reason: "space-not-bound",
+        unanswered: "failed",
+      });
     });
     it("asks for the grant only of the registry that could allow", () => {
       const verdict = decide(on, ask("shop", image, { knowledge: noKnowledge }));

@@ -334,6 +334,17 @@ describe("documents merged to one policy", () => {
       ]);
     });
 
+    it("say so when the first names no id", () => {
+      const parsed = parsePolicy(
+        undefined,
+        documents({ m: managed, a: bind("x"), b: bind({ name: "x", id: 5 }) }),
+      );
+      expect(idOf(parsed)).to.equal(null);
+      expect(problemsOf(parsed)).to.deep.equal([
+        'ConfigMap b/p.yaml:1:62: error: managed/x is bound to workspace "1" in ConfigMap a/p.yaml with no id, which stays',
+      ]);
+    });
+
     it("leave the id in force that was", () => {
       const before = parsePolicy(undefined, documents({ m: managed, b: bind({ name: "x", id: 4 }) }));
       const both = documents({ m: managed, a: bind({ name: "x", id: 5 }), b: bind({ name: "x", id: 4 }) });

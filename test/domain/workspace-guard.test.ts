@@ -2,8 +2,6 @@ import { expect } from "chai";
 import { missingRightMessage, rightsFor, type NamespaceChange } from "../../src/domain/workspace-guard.ts";
 import { policyOf, snapshotOf } from "../builders.ts";
 
-// Which rights a change needs is a table in test/http/guards.test.ts, where the review is judged.
-
 const label = "workspace.ghippo.io/id";
 const snapshot = snapshotOf({ policy: policyOf({ rest: { exemptNamespaces: new Set(["cni"]) } }) });
 const change = (more: Partial<NamespaceChange>): NamespaceChange => ({
@@ -15,6 +13,32 @@ const change = (more: Partial<NamespaceChange>): NamespaceChange => ({
 });
 
 describe("the rights that a change of a namespace needs", () => {
+  const of = (id: string) => ({ [label]: id });
+  const rows: [what: string, change: NamespaceChange, rights: string[]][] = [
+    ["a namespace that joins", change({ current: of("12") }), ["assign 12"]],
+    ["one that leaves", change({ previous: of("12") }), ["assign 12"]],
+    ["one that moves", change({ previous: of("12"), current: of("13") }), ["assign 12", "assign 13"]],
+    ["ids compared as text", change({ previous: of("12"), current: of("012") }), ["assign 12", "assign 012"]],
+    ["one that stays", change({ previous: of("12"), current: of("12") }), []],
+    ["an empty id for none", change({ previous: {}, current: of("") }), []],
+    ["an empty id in the place of one", change({ previous: of("12"), current: of("") }), ["assign 12"]],
+    ["a new one with a workspace", change({ isNew: true, previous: null, current: of("12") }), ["assign 12"]],
+    ["a new one without", change({ isNew: true, previous: null }), []],
+    ["a new one with an exempt name", change({ name: "cni", isNew: true }), ["exempt cni"]],
+    [
+      "a new one with both",
+      change({ name: "cni", isNew: true, current: of("12") }),
+      ["assign 12", "exempt cni"],
+    ],
+    ["Berth's own, made anew", change({ name: "berth-system", isNew: true }), ["exempt berth-system"]],
+    ["an exempt one that is there already", change({ name: "cni", current: of("12") }), ["assign 12"]],
+  ];
+  for (const [what, each, rights] of rows) {
+    it(`${what}: ${rights.join(", ") || "none"}`, () => {
+      expect(rightsFor(snapshot, each).map(({ verb, name }) => `${verb} ${name}`)).to.deep.equal(rights);
+    });
+  }
+
   it("are none for a change of anything but the workspace", () => {
     expect(rightsFor(snapshot, change({ previous: { a: "1" }, current: { b: "2" } }))).to.deep.equal([]);
     expect(rightsFor(snapshot, change({ previous: null, current: null }))).to.deep.equal([]);

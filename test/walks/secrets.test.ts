@@ -21,6 +21,7 @@ describe("the passwords that Berth knows", () => {
   let own: string;
   let berth: ChildProcess;
   let caller: WebhookCaller;
+  let port: number;
   let operations: string;
   /** All that came out of it: both streams, and every answer. */
   let told = "";
@@ -28,9 +29,7 @@ describe("the passwords that Berth knows", () => {
   before(async () => {
     platform = await startSamplePlatform();
     own = await mkdtemp(join(tmpdir(), "berth-own-"));
-    const issued = await selfSigned(["localhost"], Date.now());
-    await writeFile(join(own, "tls.crt"), issued.certificate);
-    await writeFile(join(own, "tls.key"), issued.key, { mode: 0o600 });
+    const { ca } = await writeCertificate();
     const settings = {
       from: platform.folder,
       "log-level": "debug",
@@ -49,7 +48,8 @@ describe("the passwords that Berth knows", () => {
       stream?.on("data", (chunk: Buffer) => (told += chunk.toString()));
     await eventually(() => told.includes('"msg":"Berth is ready"'));
     const [, webhookPort, operationsPort] = /"webhookPort":(\d+),"operationsPort":(\d+)/.exec(told) ?? [];
-    caller = createWebhookCaller({ port: Number(webhookPort), ca: issued.ca });
+    port = Number(webhookPort);
+    caller = createWebhookCaller({ port, ca });
     operations = `http://127.0.0.1:${String(operationsPort)}`;
   });
   after(async () => {
@@ -59,6 +59,12 @@ describe("the passwords that Berth knows", () => {
     await rm(own, { recursive: true });
   });
 
+  async function writeCertificate() {
+    const issued = await selfSigned(["localhost"], Date.now());
+    await writeFile(join(own, "tls.crt"), issued.certificate);
+    await writeFile(join(own, "tls.key"), issued.key, { mode: 0o600 });
+    return issued;
+  }
   async function validate(review: unknown) {
     const { text, response } = await caller.post("/validate?timeout=5s", review);
     told += text;
@@ -75,6 +81,8 @@ describe("the passwords that Berth knows", () => {
 
   it("are in nothing that it says, whatever happens", async () => {
     const [password = ""] = passwordForms();
+    // Files are read again every ten seconds: it is in service near the end.
+    const renewed = await writeCertificate();
 
     // Reviews: allowed, refused after a look-up, malformed, none at all.
     expect(await validate(podReview("shop", [at("team-a/api")]))).to.include({ allowed: true });
@@ -129,6 +137,11 @@ describe("the passwords that Berth knows", () => {
       await write("registries.yaml", text);
       await since(mark, text.includes(wrongPassword) ? "login-refused" : "registries.yaml");
     }
+
+    await since(0, "a new certificate is in service");
+    caller.close();
+    caller = createWebhookCaller({ port, ca: renewed.ca });
+    expect(await validate(podReview("shop", ["quay.io/x"]))).to.include({ allowed: false });
 
     // The end.
     for (const path of ["/livez", "/readyz", "/metrics", "/nothing"]) told += await get(path);
