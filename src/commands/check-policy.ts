@@ -1,8 +1,7 @@
 // Validates policy documents as the running process does, with the same words. A file is a policy document by
 // itself, or manifests of policy ConfigMaps, which are also held against each other.
 
-import { stat } from "node:fs/promises";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parsePolicy, validatePolicyDocument } from "../domain/policies.ts";
 import { formatProblem } from "../domain/policy-problem.ts";

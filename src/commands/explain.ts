@@ -3,7 +3,7 @@
 import { styleText } from "node:util";
 import { decide, questionAbout, type FinalVerdict, type Judgement } from "../domain/decision.ts";
 import { nothingToAsk } from "../domain/knowledge.ts";
-import { pinKey } from "../domain/pins.ts";
+import { boundId } from "../domain/pins.ts";
 import { spaceKey } from "../domain/policy.ts";
 import { spellingWarning } from "../domain/refusal.ts";
 import { reportOf } from "../domain/report.ts";
@@ -90,7 +90,7 @@ function registryRows(snapshot: Snapshot, namespace: string, { registry, space }
   const workspace = snapshot.namespaces.get(namespace) ?? "";
   const binding = snapshot.policy.bindings.get(spaceKey(registry.name, space))?.get(workspace);
   if (binding === undefined) return [...rows, ["binding", "none for this workspace"]];
-  const id = binding.id ?? snapshot.pins.get(pinKey(binding));
+  const id = boundId(snapshot.pins, binding);
   return [
     ...rows,
     ["binding", `workspace "${workspace}" has it${id === undefined ? "" : `, with id ${String(id)}`}`],

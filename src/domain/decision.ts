@@ -4,8 +4,8 @@
 import type { Space } from "./catalogue.ts";
 import { parseImageReference, type ImageReference, type Malformation } from "./image-reference.ts";
 import { noKnowledge, type Knowledge, type Unavailable, type Unknown } from "./knowledge.ts";
-import { pinKey } from "./pins.ts";
-import { spaceKey, type Binding, type Registry } from "./policy.ts";
+import { boundId } from "./pins.ts";
+import { spaceKey, type Registry } from "./policy.ts";
 import type { ImageUse } from "./pod-spec.ts";
 import type { AllowReason, ImageRefusalReason } from "./reasons.ts";
 import { canonicalHost } from "./registry-host.ts";
@@ -295,16 +295,11 @@ function judgePrivate(
       workspace,
     });
   }
-  const id = boundId(snapshot, binding);
+  const id = boundId(snapshot.pins, binding);
   if (id !== undefined && id !== space.id) return refuse(found, "space-replaced", { workspace });
   return space.visibility === "public"
     ? allow(found, "public-space", false)
     : allow(found, "bound-space", true);
-}
-
-/** The id of the space that a binding is for; undefined while no catalogue has shown it. */
-function boundId(snapshot: Snapshot, binding: Binding): number | undefined {
-  return binding.id ?? snapshot.pins.get(pinKey(binding));
 }
 
 type Home =

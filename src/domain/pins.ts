@@ -30,3 +30,8 @@ export function pinBindings(
   }
   return pins;
 }
+
+/** The id of the space that a binding is for; undefined while no catalogue has shown it. */
+export function boundId(pins: ReadonlyMap<string, number>, binding: Binding): number | undefined {
+  return binding.id ?? pins.get(pinKey(binding));
+}

@@ -3,7 +3,7 @@
 
 import type { Catalogue } from "./catalogue.ts";
 import { editDistance } from "./edit-distance.ts";
-import { pinKey } from "./pins.ts";
+import { boundId } from "./pins.ts";
 import type { Binding, Policy, Registry } from "./policy.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -75,7 +75,7 @@ function boundNames(
   const names: string[] = [];
   for (const binding of bindings.slice(0, maxCompared)) {
     if (binding.registry !== registry.name) continue;
-    const id = binding.id ?? snapshot.pins.get(pinKey(binding));
+    const id = boundId(snapshot.pins, binding);
     const space = catalogue.spaces.get(binding.space);
     if (space !== undefined && (id === undefined || id === space.id)) names.push(binding.space);
   }
