@@ -2,20 +2,11 @@
 // one a tenth as large. A look-up takes one from both, or none.
 
 import { LRUCache } from "lru-cache";
+import { createTokenBucket, type Rate, type TokenBucket } from "../token-bucket.ts";
 
 export interface LookUpLimits {
   /** Takes a token and says so, or takes nothing. */
   take(registry: string, namespace: string): boolean;
-}
-
-interface Rate {
-  readonly perSecond: number;
-  readonly burst: number;
-}
-
-interface Bucket {
-  tokens: number;
-  filledAt: number;
 }
 
 /**
@@ -36,26 +27,17 @@ const maxRegistries = 1_000;
 const maxNamespaces = 10_000;
 
 export function createLookUpLimits(now: () => number): LookUpLimits {
-  const ofRegistries = new LRUCache<string, Bucket>({ max: maxRegistries });
-  const ofNamespaces = new LRUCache<string, Bucket>({ max: maxNamespaces });
-
-  function bucketOf(buckets: LRUCache<string, Bucket>, key: string, rate: Rate): Bucket {
-    const at = now();
-    const bucket = buckets.get(key) ?? { tokens: rate.burst, filledAt: at };
-    const seconds = Math.max(0, at - bucket.filledAt) / 1_000;
-    bucket.tokens = Math.min(rate.burst, bucket.tokens + seconds * rate.perSecond);
-    bucket.filledAt = at;
-    return bucket;
-  }
+  const ofRegistries = new LRUCache<string, TokenBucket>({ max: maxRegistries });
+  const ofNamespaces = new LRUCache<string, TokenBucket>({ max: maxNamespaces });
 
   return {
     take(registry, namespace) {
-      const ofRegistry = bucketOf(ofRegistries, registry, registryRate);
       const key = `${registry}/${namespace}`;
-      const ofNamespace = bucketOf(ofNamespaces, key, namespaceRate);
-      if (ofRegistry.tokens < 1 || ofNamespace.tokens < 1) return false;
-      ofRegistry.tokens -= 1;
-      ofNamespace.tokens -= 1;
+      const ofRegistry = ofRegistries.get(registry) ?? createTokenBucket(registryRate, now);
+      const ofNamespace = ofNamespaces.get(key) ?? createTokenBucket(namespaceRate, now);
+      if (!ofRegistry.holds() || !ofNamespace.holds()) return false;
+      ofRegistry.take();
+      ofNamespace.take();
       ofRegistries.set(registry, ofRegistry);
       ofNamespaces.set(key, ofNamespace);
       return true;

@@ -2,6 +2,7 @@
 // number of questions is limited: whoever reaches the webhook's port can make it ask.
 
 import { LRUCache } from "lru-cache";
+import { createTokenBucket, type Rate } from "../token-bucket.ts";
 import { unexpectedAnswer, type KubeClient } from "./kube-client.ts";
 import { isRecord } from "./kube-object.ts";
 
@@ -21,8 +22,7 @@ export type AskAccess = (user: UserInfo, right: ResourceRight, signal: AbortSign
 const answerLifeMs = 5_000;
 const maxAnswers = 1_000;
 /** People and controllers label namespaces a few times an hour; a script that moves a tenant, some a second. */
-const questionsPerSecond = 20;
-const burst = 100;
+const rate: Rate = { perSecond: 20, burst: 100 };
 
 export function createAccessReviews({
   client,
@@ -37,8 +37,7 @@ export function createAccessReviews({
     ttlResolution: 0,
     perf: { now },
   });
-  let tokens = burst;
-  let filledAt = now();
+  const bucket = createTokenBucket(rate, now);
 
   return async (user, right, signal) => {
     const { username, uid, groups, extra } = user;
@@ -47,11 +46,8 @@ export function createAccessReviews({
     const known = answers.get(key);
     if (known !== undefined) return known.allowed;
 
-    const at = now();
-    tokens = Math.min(burst, tokens + ((at - filledAt) / 1_000) * questionsPerSecond);
-    filledAt = at;
-    if (tokens < 1) throw new Error("ask for a right: too many questions at once");
-    tokens -= 1;
+    if (!bucket.holds()) throw new Error("ask for a right: too many questions at once");
+    bucket.take();
 
     const path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
     const body = { apiVersion: "authorization.k8s.io/v1", kind: "SubjectAccessReview", spec };

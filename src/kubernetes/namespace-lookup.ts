@@ -6,6 +6,7 @@ import { LRUCache } from "lru-cache";
 import type { NamespaceAnswer } from "../domain/knowledge.ts";
 import { workspaceOf } from "../domain/workspaces.ts";
 import type { Log } from "../log.ts";
+import { createTokenBucket, type Rate } from "../token-bucket.ts";
 
 export type NamespaceLookup = (namespace: string, signal: AbortSignal) => Promise<NamespaceAnswer>;
 
@@ -25,8 +26,7 @@ const answerLifeMs = 1_000;
 /** What the limit lets through while an answer lives, and as much again. */
 const maxAnswers = 200;
 /** A tenth of what the API server's own priority levels give one client by default. */
-const requestsPerSecond = 50;
-const burst = 100;
+const rate: Rate = { perSecond: 50, burst: 100 };
 /** The longest that the API server waits for a webhook by default. */
 const flightTimeoutMs = 10_000;
 
@@ -39,17 +39,7 @@ export function createNamespaceLookup(needs: NamespaceLookupNeeds): NamespaceLoo
     perf: { now },
   });
   const flights = new Map<string, Promise<NamespaceAnswer>>();
-  let tokens = burst;
-  let filledAt = now();
-
-  function take(): boolean {
-    const at = now();
-    tokens = Math.min(burst, tokens + ((at - filledAt) / 1_000) * requestsPerSecond);
-    filledAt = at;
-    if (tokens < 1) return false;
-    tokens -= 1;
-    return true;
-  }
+  const bucket = createTokenBucket(rate, now);
 
   async function fly(namespace: string): Promise<NamespaceAnswer> {
     try {
@@ -72,7 +62,8 @@ export function createNamespaceLookup(needs: NamespaceLookupNeeds): NamespaceLoo
     if (known !== undefined) return Promise.resolve(known);
     const underWay = flights.get(namespace);
     if (underWay !== undefined) return underWay;
-    if (!take()) return Promise.resolve({ kind: "unavailable", why: "limited" });
+    if (!bucket.holds()) return Promise.resolve({ kind: "unavailable", why: "limited" });
+    bucket.take();
     const flight = fly(namespace);
     flights.set(namespace, flight);
     return flight;
