@@ -1,8 +1,8 @@
 // What was recorded from a real API server and a real Harbor, and what the upstream parser makes of references.
 
+import type { JsonObject } from "../src/domain/json.ts";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { JsonObject } from "../src/domain/pod-spec.ts";
 
 const folder = join(import.meta.dirname, "fixtures");
 

@@ -1,6 +1,7 @@
 // Judges manifests with the decision of admission, and no server. It writes nothing anywhere, and counts pull
 // secrets as present: manifests are judged as written.
 
+import { isObject } from "../domain/json.ts";
 import { styleText } from "node:util";
 import { decide, questionAbout, type FinalVerdict } from "../domain/decision.ts";
 import { nothingToAsk } from "../domain/knowledge.ts";
@@ -9,7 +10,6 @@ import { reportOf, type Report } from "../domain/report.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
 import { readManifestsAt } from "../files/manifest-files.ts";
 import {
-  isMapping,
   manifestProblemLine,
   parseManifestBytes,
   type Manifest,
@@ -88,7 +88,7 @@ function judgeManifest(
 
 /** An empty text is none, as for the API server. */
 function namesOf({ metadata }: Manifest): { readonly name?: string; readonly namespace?: string } {
-  if (!isMapping(metadata)) return {};
+  if (!isObject(metadata)) return {};
   const { name, namespace } = metadata;
   return {
     ...(typeof name === "string" ? { name } : {}),

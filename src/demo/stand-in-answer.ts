@@ -52,7 +52,3 @@ export function problem(status: number, message: string): Answer {
   const code = codes[status] ?? "UNKNOWN";
   return { status, headers: errorHeaders, body: { errors: [{ code, message }] } };
 }
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}

@@ -1,9 +1,10 @@
 // The projects of the stand-in Harbor: the table, and the part of the API that lists, reads and changes it. Wording
 // and quirks are those of a Harbor 2.16, as far as a client can tell.
 
+import { isObject } from "../domain/json.ts";
 import type { Visibility } from "../domain/catalogue.ts";
 import { isSpaceName } from "../domain/space-name.ts";
-import { isRecord, ok, problem, type Answer, type Ask } from "./stand-in-answer.ts";
+import { ok, problem, type Answer, type Ask } from "./stand-in-answer.ts";
 import { isListedFor, mayOn, type Caller, type Logins } from "./stand-in-callers.ts";
 
 export interface StandInProject {
@@ -108,7 +109,7 @@ export function createProjectApi({ logins, now }: { logins: Logins; now: () => n
 
   function create({ body }: Ask, caller: Caller): Answer {
     if (caller.kind === "anonymous") return problem(401, "unauthorized");
-    const { project_name: name = "", metadata, storage_limit: limit } = isRecord(body) ? body : {};
+    const { project_name: name = "", metadata, storage_limit: limit } = isObject(body) ? body : {};
     if (typeof name !== "string" || name.length < 1 || name.length > 255) {
       return problem(
         400,
@@ -124,7 +125,7 @@ export function createProjectApi({ logins, now }: { logins: Logins; now: () => n
       nextId += 1;
       return problem(409, `The project named ${name} already exists`);
     }
-    const visibility = isRecord(metadata) && metadata["public"] === "true" ? "public" : "private";
+    const visibility = isObject(metadata) && metadata["public"] === "true" ? "public" : "private";
     const project = insert({ name, visibility }, caller.kind === "user" ? caller.id : 1);
     if (typeof limit === "number") project.storageLimit = limit;
     return { status: 201, headers: { location: `${route}/${project.id}` } };
@@ -160,11 +161,11 @@ export function createProjectApi({ logins, now }: { logins: Logins; now: () => n
   }
 
   function update(project: StandInProject, body: unknown): Answer {
-    const { metadata, storage_limit: limit } = isRecord(body) ? body : {};
+    const { metadata, storage_limit: limit } = isObject(body) ? body : {};
     const wrong = problemOfPublic(metadata);
     if (wrong !== undefined) return wrong;
     // No `update_time` moves with it, in Harbor neither: visibility is in another table.
-    if (isRecord(metadata)) project.metadata = { ...project.metadata, ...textsOf(metadata) };
+    if (isObject(metadata)) project.metadata = { ...project.metadata, ...textsOf(metadata) };
     if (typeof limit === "number") project.storageLimit = limit;
     return { status: 200 };
   }
@@ -256,7 +257,7 @@ function linksAround(query: URLSearchParams, page: number, pageSize: number, tot
 }
 
 function problemOfPublic(metadata: unknown): Answer | undefined {
-  const value = isRecord(metadata) ? metadata["public"] : undefined;
+  const value = isObject(metadata) ? metadata["public"] : undefined;
   if (value === undefined || value === "true" || value === "false") return undefined;
   if (typeof value === "string") {
     return problem(400, `metadata.public should only be 'true' or 'false', but got: '${value}'`);

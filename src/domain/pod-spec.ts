@@ -4,6 +4,8 @@
 // A pod spec names images in four places (Kubernetes API reference, PodSpec):
 //   containers[].image  initContainers[].image  ephemeralContainers[].image  volumes[].image.reference
 
+import { isObject, type JsonObject } from "./json.ts";
+
 /** One place in an object that names an image. */
 export interface ImageUse {
   /** Path of the field in the object, for example `spec.template.spec.containers[0].image`. */
@@ -219,10 +221,4 @@ export function pullSecretPatch(pod: unknown, secret: string): PatchOperation | 
   // A list of another type is for the API server to refuse.
   if (!Array.isArray(list) || pullSecretNames(pod).includes(secret)) return undefined;
   return { op: "add", path: "/spec/imagePullSecrets/-", value: { name: secret } };
-}
-
-export type JsonObject = Readonly<Record<string, unknown>>;
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -3,9 +3,9 @@
 //
 // Texts about Secrets name keys and types, never values.
 
+import { isObject } from "../domain/json.ts";
 import type { PolicyConfigMap, Position, TextOrigin } from "../domain/policy.ts";
 import {
-  isMapping,
   type ManifestObject,
   type ManifestProblem,
   type Manifests,
@@ -172,7 +172,7 @@ function decodeBase64(text: string): string | undefined {
 /** A mapping from text to text, as labels and data are; absent and null mean empty. */
 function readTexts(path: FieldPath, value: unknown, report: Report): Record<string, string> {
   if (value === undefined || value === null) return {};
-  if (!isMapping(value)) {
+  if (!isObject(value)) {
     report(path, `${fieldName(path)}: expected a mapping, found ${typeName(value)}`);
     return {};
   }
@@ -190,7 +190,7 @@ function readTexts(path: FieldPath, value: unknown, report: Report): Record<stri
 function expectedText(found: unknown): string {
   const what = `expected text, found ${found === "" ? "an empty one" : typeName(found)}`;
   if (typeof found === "number" || typeof found === "boolean") return `${what}; put it in quotes`;
-  return isMapping(found) ? `${what}; a document inside a value begins with "|"` : what;
+  return isObject(found) ? `${what}; a document inside a value begins with "|"` : what;
 }
 
 /** `metadata.labels["workspace.ghippo.io/id"]`. */
@@ -203,10 +203,10 @@ function fieldName(path: FieldPath): string {
 
 function metadataOf(object: ManifestObject): Readonly<Record<string, unknown>> {
   const metadata = object.value["metadata"];
-  return isMapping(metadata) ? metadata : {};
+  return isObject(metadata) ? metadata : {};
 }
 
 function labelsOf(metadata: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const labels = metadata["labels"];
-  return isMapping(labels) ? labels : {};
+  return isObject(labels) ? labels : {};
 }

@@ -1,6 +1,7 @@
 // Manifest files as Kubernetes objects of any kind, one by one: documents and lists are taken apart, and each object
 // knows where it stands in its file. What an object means is not judged here.
 
+import { isObject } from "../domain/json.ts";
 import type { Position, TextOrigin } from "../domain/policy.ts";
 import { type FieldPath, type ManifestDocument, parseDocuments } from "./manifest-documents.ts";
 
@@ -98,7 +99,7 @@ interface Place {
 
 function collect(found: Found, place: Place, value: unknown): void {
   if (found.objects.length > maxObjects) return;
-  const list = isMapping(value) ? listOf(value) : undefined;
+  const list = isObject(value) ? listOf(value) : undefined;
   if (list) return collectItems(found, place, list);
   if (isManifest(value)) {
     found.objects.push(objectAt(place, value));
@@ -125,7 +126,7 @@ function collectItems(found: Found, place: Place, list: ManifestList): void {
   list.items.forEach((item, index) => {
     const label = `${labelBefore}items[${index}]`;
     const at = { ...place, label, path: [...place.path, "items", index], depth: place.depth + 1 };
-    collect(found, at, isMapping(item) ? { ...list.inherited, ...item } : item);
+    collect(found, at, isObject(item) ? { ...list.inherited, ...item } : item);
   });
 }
 
@@ -159,12 +160,8 @@ function sourceOf({ file, label }: Place): string {
   return label === "" ? file : `${file}: ${label}`;
 }
 
-export function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function isManifest(value: unknown): value is Manifest {
-  return isMapping(value) && isFilledText(value["apiVersion"]) && isFilledText(value["kind"]);
+  return isObject(value) && isFilledText(value["apiVersion"]) && isFilledText(value["kind"]);
 }
 
 function isFilledText(value: unknown): value is string {
@@ -172,7 +169,7 @@ function isFilledText(value: unknown): value is string {
 }
 
 function whatIsMissing(value: unknown): string {
-  if (!isMapping(value)) return typeName(value);
+  if (!isObject(value)) return typeName(value);
   return isFilledText(value["kind"]) ? "one without apiVersion" : "a mapping without kind";
 }
 

@@ -1,6 +1,7 @@
 // What came back from a Harbor: an answer of its own making, or one of the many things that servers in trouble and
 // proxies in front of it send instead. Whether an answer is the one hoped for is for whoever asked.
 
+import { isObject } from "../domain/json.ts";
 import type { IncomingHttpHeaders } from "node:http";
 
 /** With a status from 200 to 299 or from 400 to 499, but never 401. */
@@ -112,14 +113,10 @@ export function describeAnswer({ status, body }: Pick<HarborAnswer, "status" | "
 
 /** The first entry of Harbor's error envelope `{"errors":[{"code","message"}]}`. */
 export function firstErrorOf(body: unknown): { readonly code: string; readonly message: string } | undefined {
-  const errors = isRecord(body) ? body["errors"] : undefined;
+  const errors = isObject(body) ? body["errors"] : undefined;
   const first: unknown = Array.isArray(errors) ? errors[0] : undefined;
-  if (!isRecord(first) || typeof first["code"] !== "string") return undefined;
+  if (!isObject(first) || typeof first["code"] !== "string") return undefined;
   return { code: first["code"], message: typeof first["message"] === "string" ? first["message"] : "" };
-}
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** What others sent, fit for a log line. */

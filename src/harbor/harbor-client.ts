@@ -2,6 +2,7 @@
 // keeps no cookies (a session cookie that comes back turns Harbor's writes into 403), follows no redirect (the
 // login would go along), and judges no answer that is Harbor's own: that is for whoever asked.
 
+import { isObject } from "../domain/json.ts";
 import * as http from "node:http";
 import * as https from "node:https";
 import { setTimeout as pause } from "node:timers/promises";
@@ -10,7 +11,6 @@ import {
   describeAnswer,
   HarborError,
   inOneLine,
-  isRecord,
   readAnswer,
   TryFailed,
   type HarborAnswer,
@@ -143,7 +143,7 @@ export function createHarborClient(needs: HarborClientNeeds): HarborClient {
       const authorization = authorizationOf(credentials());
       const answer = await send({ what: "prove the identity", path: "/api/v2.0/systeminfo", signal });
       if (answer.status !== 200) throw answer.failure("client-error", describeAnswer(answer));
-      if (!isRecord(answer.body)) throw answer.failure("malformed", "expected an object");
+      if (!isObject(answer.body)) throw answer.failure("malformed", "expected an object");
       const { registry_url: registryUrl, external_url: externalUrl } = answer.body;
       if (typeof registryUrl === "string" || typeof externalUrl === "string") return;
       rest(authorization);

@@ -1,9 +1,10 @@
 // Harbor's projects as spaces: all of them, or one by name. An answer that an anonymous caller would have got never
 // passes for knowledge here, and neither does half a listing.
 
+import { isObject } from "../domain/json.ts";
 import type { Listing, Space } from "../domain/catalogue.ts";
 import { isSpaceName } from "../domain/space-name.ts";
-import { describeAnswer, firstErrorOf, HarborError, isRecord, type HarborAnswer } from "./harbor-answer.ts";
+import { describeAnswer, firstErrorOf, HarborError, type HarborAnswer } from "./harbor-answer.ts";
 import type { HarborClient } from "./harbor-client.ts";
 
 /** Harbor's ceiling: above it the answer is 422. */
@@ -110,7 +111,7 @@ function readList(answer: HarborAnswer): Page {
 }
 
 function readProject(project: unknown, answer: HarborAnswer): Project {
-  if (!isRecord(project)) throw answer.failure("malformed", "a project is not an object");
+  if (!isObject(project)) throw answer.failure("malformed", "a project is not an object");
   const { name, project_id: id, metadata, registry_id: registryId, deleted } = project;
   if (typeof name !== "string" || name === "") throw answer.failure("malformed", "a project has no name");
   if (typeof id !== "number" || !Number.isSafeInteger(id) || id < 1) {
@@ -132,7 +133,7 @@ function readProject(project: unknown, answer: HarborAnswer): Project {
  * can still be pulled.
  */
 function isPublic(metadata: unknown): boolean {
-  const value = isRecord(metadata) ? metadata["public"] : undefined;
+  const value = isObject(metadata) ? metadata["public"] : undefined;
   return typeof value === "string" && value.toLowerCase() === "true";
 }
 

@@ -1,7 +1,8 @@
 // Harbor's token service as the judge of what a login may pull. It reads what a token grants and throws the token
 // away; the signature is not checked, because the token comes from Harbor itself over a connection that is.
 
-import { describeAnswer, isRecord } from "./harbor-answer.ts";
+import { isObject } from "../domain/json.ts";
+import { describeAnswer } from "./harbor-answer.ts";
 import type { HarborClient } from "./harbor-client.ts";
 
 /**
@@ -24,7 +25,7 @@ export async function readPullGrant(
     signal,
   });
   if (answer.status !== 200) throw answer.failure("client-error", describeAnswer(answer));
-  const claims = isRecord(answer.body)
+  const claims = isObject(answer.body)
     ? claimsOf(answer.body["token"] ?? answer.body["access_token"])
     : undefined;
   if (claims === undefined) throw answer.failure("malformed", "it gave no token that can be read");
@@ -41,7 +42,7 @@ function claimsOf(token: unknown): Readonly<Record<string, unknown>> | undefined
   if (typeof token !== "string") return undefined;
   try {
     const claims: unknown = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8"));
-    return isRecord(claims) ? claims : undefined;
+    return isObject(claims) ? claims : undefined;
   } catch {
     return undefined;
   }
@@ -50,7 +51,7 @@ function claimsOf(token: unknown): Readonly<Record<string, unknown>> | undefined
 function grantsPull(access: unknown, repository: string): boolean {
   if (!Array.isArray(access)) return false;
   return access.some((entry: unknown) => {
-    if (!isRecord(entry) || entry["type"] !== "repository" || entry["name"] !== repository) return false;
+    if (!isObject(entry) || entry["type"] !== "repository" || entry["name"] !== repository) return false;
     const { actions } = entry;
     return Array.isArray(actions) && actions.includes("pull");
   });

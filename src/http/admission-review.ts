@@ -1,8 +1,9 @@
 // AdmissionReview v1, in and out: the only file that knows its JSON.
 // Source: k8s.io/api/admission/v1 types.go, and apiserver's pkg/admission/plugin/webhook/request.
 
+import { isObject, type JsonObject } from "../domain/json.ts";
 import { isUtf8 } from "node:buffer";
-import { isObject, type JsonObject, type PatchOperation } from "../domain/pod-spec.ts";
+import { type PatchOperation } from "../domain/pod-spec.ts";
 
 export interface Review {
   readonly uid: string;

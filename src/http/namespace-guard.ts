@@ -1,7 +1,7 @@
 // Guards the label that says which workspace a namespace belongs to, and the names that the policy exempts. It asks
 // the API server whether the requester has the right, and fails closed.
 
-import { isObject, type JsonObject } from "../domain/pod-spec.ts";
+import { isObject, type JsonObject } from "../domain/json.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
 import {
   missingRightMessage,

@@ -2,8 +2,8 @@
 // gets past it (it fails open) leaves the last good content in force. Documents are read in a worker thread, since
 // anybody who reaches the port can send one.
 
+import { isObject, type JsonObject } from "../domain/json.ts";
 import { extname } from "node:path";
-import { isObject, type JsonObject } from "../domain/pod-spec.ts";
 import type { PolicyProblem, PolicySource } from "../domain/policy.ts";
 import { formatProblem, maxListedProblems } from "../domain/policy-problem.ts";
 import type { WorkerAnswer } from "../worker-desk.ts";

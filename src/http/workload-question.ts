@@ -1,12 +1,11 @@
 // What a review asks: which images, which of them are new, and what is special about the object.
 
+import { isObject, type JsonObject } from "../domain/json.ts";
 import { pullSecretName, questionAbout, type Question } from "../domain/decision.ts";
 import {
   isMirrorPod,
-  isObject,
   pullSecretNames,
   readWorkload,
-  type JsonObject,
   type PodSpecPath,
   type WorkloadKinds,
 } from "../domain/pod-spec.ts";

@@ -1,10 +1,10 @@
 // Asks the API server whether somebody has a right (SubjectAccessReview). Answers count for some seconds, and the
 // number of questions is limited: whoever reaches the webhook's port can make it ask.
 
+import { isObject } from "../domain/json.ts";
 import { LRUCache } from "lru-cache";
 import { createTokenBucket, type Rate } from "../token-bucket.ts";
 import { unexpectedAnswer, type KubeClient } from "./kube-client.ts";
-import { isRecord } from "./kube-object.ts";
 
 export interface ResourceRight {
   readonly group: string;
@@ -52,8 +52,8 @@ export function createAccessReviews({
     const path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
     const body = { apiVersion: "authorization.k8s.io/v1", kind: "SubjectAccessReview", spec };
     const answer = await client.request("POST", path, { body, signal });
-    const status = isRecord(answer.body) ? answer.body["status"] : undefined;
-    if (answer.status !== 201 || !isRecord(status)) throw unexpectedAnswer("ask for a right", answer);
+    const status = isObject(answer.body) ? answer.body["status"] : undefined;
+    if (answer.status !== 201 || !isObject(status)) throw unexpectedAnswer("ask for a right", answer);
     // An authorizer that could not tell says neither yes nor no, and that is no.
     const allowed = status["allowed"] === true && status["denied"] !== true;
     answers.set(key, { allowed });

@@ -2,10 +2,11 @@
 // for watches. Knows no kinds of objects, never repeats a request by itself but where nothing can have been done
 // twice, and never shows a credential. An answer with an unwelcome status is a value; no answer is an error.
 
+import { isObject } from "../domain/json.ts";
 import http, { type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import https from "node:https";
 import type { KubeAccess, KubeAccessSource } from "./kube-access.ts";
-import { isKubeObject, isRecord, metadataOnly, textRecord } from "./kube-object.ts";
+import { isKubeObject, metadataOnly, textRecord } from "./kube-object.ts";
 
 export type KubeMethod = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
@@ -354,7 +355,7 @@ function withoutQuery(path: string): string {
 }
 
 function messageOf(body: unknown): string {
-  if (!isRecord(body) || typeof body["message"] !== "string") return "";
+  if (!isObject(body) || typeof body["message"] !== "string") return "";
   return body["message"].slice(0, 500);
 }
 

@@ -1,5 +1,7 @@
 // What all objects of an API server have in common, checked where they enter. Kinds are their readers' business.
 
+import { isObject } from "../domain/json.ts";
+
 export interface KubeObject {
   readonly [field: string]: unknown;
   readonly metadata: KubeMetadata;
@@ -15,20 +17,16 @@ export const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8
 export const metadataOnlyList = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 export function isKubeObject(value: unknown): value is KubeObject {
-  if (!isRecord(value) || !isRecord(value["metadata"])) return false;
+  if (!isObject(value) || !isObject(value["metadata"])) return false;
   const { name } = value["metadata"];
   return typeof name === "string" && name !== "";
 }
 
 /** Labels, or a ConfigMap's data: what is text in it. Absent and null are empty. */
 export function textRecord(value: unknown): Readonly<Record<string, string>> {
-  if (!isRecord(value)) return {};
+  if (!isObject(value)) return {};
   const texts = Object.entries(value).filter(
     (entry): entry is [string, string] => typeof entry[1] === "string",
   );
   return Object.fromEntries(texts);
-}
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

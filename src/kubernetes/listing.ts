@@ -1,13 +1,14 @@
 // One consistent list of a collection, page by page: all of it or an error, never a part. What it returns of each
 // object is for the caller to pick; when to list is for watch.ts to know.
 
+import { isObject } from "../domain/json.ts";
 import {
   type KubeAnswer,
   KubeAnswerTooLargeError,
   type KubeClient,
   unexpectedAnswer,
 } from "./kube-client.ts";
-import { isKubeObject, isRecord, type KubeObject, metadataOnlyList } from "./kube-object.ts";
+import { isKubeObject, type KubeObject, metadataOnlyList } from "./kube-object.ts";
 
 export interface Collection<V> {
   /** For example `/api/v1/namespaces`. */
@@ -125,8 +126,8 @@ interface Page {
 
 /** One item that is not what it should be spoils the page: a list without it could pass for a deletion. */
 function pageOf(what: string, body: unknown): Page {
-  const { metadata, items } = isRecord(body) ? body : {};
-  const { resourceVersion, continue: next } = isRecord(metadata) ? metadata : {};
+  const { metadata, items } = isObject(body) ? body : {};
+  const { resourceVersion, continue: next } = isObject(metadata) ? metadata : {};
   if (typeof resourceVersion !== "string" || resourceVersion === "") {
     throw new Error(`${what}: expected a list with a resourceVersion`);
   }

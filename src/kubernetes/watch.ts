@@ -6,12 +6,13 @@
 // two requests after a failure lies a pause that grows; no stream lives longer than it asked the server for, so a
 // connection that died silently is found; after `stop()` resolves nothing is handed on any more.
 
+import { isObject } from "../domain/json.ts";
 import { setTimeout as pause } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { Log } from "../log.ts";
 import type { Stoppable } from "../loop.ts";
 import { KubeAnswerError, type KubeClient } from "./kube-client.ts";
-import { isKubeObject, isRecord, metadataOnly, type KubeObject } from "./kube-object.ts";
+import { isKubeObject, metadataOnly, type KubeObject } from "./kube-object.ts";
 import { type Collection, defaultPageSize, listCollection, nameOf, queryOf } from "./listing.ts";
 
 export interface WatchOptions<V> extends Collection<V> {
@@ -238,7 +239,7 @@ type WatchEvent =
 function watchEvent(line: string): WatchEvent {
   const { type, object } = parsedLine(line);
   if (type === "ERROR") throw new Error(`the API server ended the watch: ${statusOf(object)}`);
-  const metadata = isRecord(object) && isRecord(object["metadata"]) ? object["metadata"] : {};
+  const metadata = isObject(object) && isObject(object["metadata"]) ? object["metadata"] : {};
   const { resourceVersion } = metadata;
   if (typeof resourceVersion === "string" && resourceVersion !== "") {
     if (type === "BOOKMARK") return { type, resourceVersion };
@@ -251,7 +252,7 @@ function watchEvent(line: string): WatchEvent {
 function parsedLine(line: string): Readonly<Record<string, unknown>> {
   try {
     const parsed: unknown = JSON.parse(line);
-    return isRecord(parsed) ? parsed : {};
+    return isObject(parsed) ? parsed : {};
   } catch {
     // The parser's message quotes the line, which may hold a Secret.
     return {};
@@ -259,7 +260,7 @@ function parsedLine(line: string): Readonly<Record<string, unknown>> {
 }
 
 function statusOf(object: unknown): string {
-  const { code, message } = isRecord(object) ? object : {};
+  const { code, message } = isObject(object) ? object : {};
   return `${typeof code === "number" ? code : "no code"} ${typeof message === "string" ? message : ""}`;
 }
 
