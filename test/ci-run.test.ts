@@ -93,7 +93,7 @@ describe(".ci/run", () => {
         "run coverage") ${steps.coverage} ;;
       esac`,
     );
-    await fake("apt-get", steps.aptGet);
+    await fake("apt-get", `echo "$*" >>${join(folder, "packages")}\n${steps.aptGet}`);
     await fake("sudo", 'exec "$@"');
     for (const tool of ["bash", "dirname", "env", "id", "mktemp", "rm", "timeout"]) {
       await symlink(await whereIs(tool), join(bin, tool));
@@ -118,6 +118,14 @@ describe(".ci/run", () => {
       ]);
     });
   }
+
+  it("installs what is missing for the tests, and nothing else that Debian would like to", async () => {
+    await runCopy(green);
+    const [update, install] = (await readFile(join(folder, "packages"), "utf8")).split("\n");
+    expect(update).to.equal("update");
+    // Go may be there without a package, and then is found.
+    expect(install).to.match(/^install -y --no-install-recommends (golang-go )?wrk docker-registry skopeo$/);
+  });
 });
 
 async function whereIs(tool: string): Promise<string> {

@@ -14,6 +14,7 @@ import {
   type Attempt,
 } from "../demo/sample-cluster.ts";
 import { startStandInHarbor, type StandInHarbor } from "../demo/stand-in-harbor.ts";
+import { startStandInRegistry } from "../demo/stand-in-registry.ts";
 import { createWebhookCaller, creationReview, type WebhookCaller } from "../demo/webhook-caller.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
 import { createLog } from "../log.ts";
@@ -35,20 +36,18 @@ export async function demo(
     adminPassword: password,
     projects: sampleSpaces,
   });
+  const archive = await startStandInRegistry({ key: certificate.key, cert: certificate.certificate });
   try {
-    const folder = await writeSampleCluster({
-      url: harbor.url.replace("127.0.0.1", "localhost"),
-      username: "admin",
-      password,
-      ca: certificate.ca,
-    });
+    const login = { username: "admin", password, ca: certificate.ca };
+    const url = harbor.url.replace("127.0.0.1", "localhost");
+    const folder = await writeSampleCluster({ url, ...login }, archive.url);
     try {
       return await serveAndShow({ terminal, harbor, folder }, flags, once);
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
   } finally {
-    await harbor.close();
+    await Promise.all([harbor.close(), archive.close()]);
   }
 }
 
@@ -76,10 +75,12 @@ async function serveAndShow(
   try {
     const asExpected = await show({ ...scenery, serving, caller });
     if (once) return asExpected ? 0 : 1;
-    invite(terminal, folder, serving, harbor);
-    await new Promise<void>((resolve) => {
+    // Before the invitation, which somebody may answer by ending it.
+    const ended = new Promise<void>((resolve) => {
       for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve());
     });
+    invite(terminal, folder, serving, harbor);
+    await ended;
     return 0;
   } finally {
     caller.close();

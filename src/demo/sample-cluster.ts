@@ -19,14 +19,14 @@ export interface HarborLogin {
 }
 
 /** Writes the folder under the system's temporary one. Resolves to its path. */
-export async function writeSampleCluster(harbor: HarborLogin): Promise<string> {
+export async function writeSampleCluster(harbor: HarborLogin, archiveUrl: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "berth-demo-"));
   await cp(join(import.meta.dirname, "sample"), folder, { recursive: true });
-  await writeFile(join(folder, "registries.yaml"), registriesFile(harbor));
+  await writeFile(join(folder, "registries.yaml"), registriesFile(harbor, archiveUrl));
   return folder;
 }
 
-function registriesFile({ url, username, password, ca }: HarborLogin): string {
+function registriesFile({ url, username, password, ca }: HarborLogin, archiveUrl: string): string {
   const registries = {
     exemptNamespaces: ["kube-system"],
     registries: [
@@ -38,7 +38,13 @@ function registriesFile({ url, username, password, ca }: HarborLogin): string {
         credentialsSecret: "harbor-login",
         caSecret: "harbor-ca",
       },
-      { name: "archive", type: "docker-registry", url: `https://${archiveHost}` },
+      {
+        name: "archive",
+        type: "docker-registry",
+        url: archiveUrl,
+        aliases: [archiveHost],
+        caSecret: "harbor-ca",
+      },
     ],
   };
   const metadata = { name: "registries", namespace: "berth-system", labels: { "berth.io/policy": "true" } };

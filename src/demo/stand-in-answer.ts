@@ -2,6 +2,8 @@
 
 import type { IncomingHttpHeaders } from "node:http";
 
+import { isObject, type JsonObject } from "../domain/json.ts";
+
 export interface Ask {
   readonly method: string;
   /** As it came, not decoded: Harbor's router sees the difference between `a/b` and `a%2Fb`. */
@@ -48,7 +50,20 @@ const codes: Readonly<Record<number, string>> = {
   422: "UNPROCESSABLE_ENTITY",
 };
 
-export function problem(status: number, message: string): Answer {
-  const code = codes[status] ?? "UNKNOWN";
+export function problem(status: number, message: string, code = codes[status] ?? "UNKNOWN"): Answer {
   return { status, headers: errorHeaders, body: { errors: [{ code, message }] } };
+}
+
+/** The body as an object; an empty one when it is none. */
+export function fieldsOf({ body }: Ask): JsonObject {
+  return isObject(body) ? body : {};
+}
+
+/** One level of percent-encoding less; what is none stays as it is. */
+export function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

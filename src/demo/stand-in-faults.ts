@@ -27,6 +27,8 @@ export interface Faults {
   clear(): void;
   /** Every login counts for nothing, the right ones too. */
   anonymous: boolean;
+  /** A proxy in front takes one level of encoding off the path. */
+  proxyDecodes: boolean;
   /** Components that `/health` reports as down. */
   readonly unhealthy: Set<string>;
   /** Called as each request comes in, before it is answered: what happens meanwhile. */
@@ -41,6 +43,7 @@ export function createFaults(): Faults {
     always: (fault, when = /^/) => void waiting.push({ fault, times: Infinity, when }),
     clear: () => void waiting.splice(0),
     anonymous: false,
+    proxyDecodes: false,
     unhealthy: new Set(),
     meanwhile: () => undefined,
     take(request) {

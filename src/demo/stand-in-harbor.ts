@@ -7,10 +7,14 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 
-import { ok, problem, type Answer, type Ask, type ReceivedRequest } from "./stand-in-answer.ts";
+import { decoded, ok, problem, type Answer, type Ask, type ReceivedRequest } from "./stand-in-answer.ts";
 import { createLogins, loginOf, type Caller, type Logins } from "./stand-in-callers.ts";
 import { createFaults, type Fault, type Faults } from "./stand-in-faults.ts";
 import { createProjectApi, type NewProject, type Projects } from "./stand-in-projects.ts";
+import { createQuotaApi } from "./stand-in-quotas.ts";
+import { createRepositoryApi, type Repositories } from "./stand-in-repositories.ts";
+import { createRobotApi } from "./stand-in-robot-api.ts";
+import { createRobotTable, type Robots } from "./stand-in-robots.ts";
 import { createTokenApi } from "./stand-in-tokens.ts";
 
 export interface StandInHarbor {
@@ -19,10 +23,24 @@ export interface StandInHarbor {
   readonly projects: Projects;
   /** Users and robots; `admin` is there from the start. */
   readonly logins: Logins;
+  /** The robots that the API made. */
+  readonly robots: Robots;
+  readonly repositories: Repositories;
+  readonly settings: StandInSettings;
   readonly faults: Faults;
   /** The latest requests, oldest first. */
   readonly requests: readonly ReceivedRequest[];
+  /** What a registry has to trust to take this Harbor's tokens (issuer `harbor-token-issuer`). */
+  tokenCertificatePem(): Promise<string>;
   close(): Promise<void>;
+}
+
+/** What an administrator could have set, or installed. */
+export interface StandInSettings {
+  /** `vX.Y.Z-<commit>`. */
+  version: string;
+  /** By default everybody may, robots that were only to pull too. */
+  onlyAdminsCreateProjects: boolean;
 }
 
 export interface StandInHarborOptions {
@@ -43,13 +61,21 @@ const maxRequestsKept = 10_000;
 
 export async function startStandInHarbor(options: StandInHarborOptions): Promise<StandInHarbor> {
   const { adminPassword, lockMs = 1_500, now = Date.now, random = Math.random } = options;
-  const logins = createLogins({ adminPassword, lockMs, now });
-  const projectApi = createProjectApi({ logins, now });
-  for (const project of options.projects ?? []) projectApi.projects.create(project);
+  const robotOf = (name: string, secret: string) => robots.logIn(name, secret);
+  const logins = createLogins({ adminPassword, lockMs, robotOf, now });
+  const settings: StandInSettings = { version: "v2.16.0-5c9b4a1d", onlyAdminsCreateProjects: false };
+  const projectApi = createProjectApi({ logins, settings, now });
+  const { projects } = projectApi;
+  const repositoryApi = createRepositoryApi({ projectApi, now });
+  const { repositories } = repositoryApi;
+  const quotaApi = createQuotaApi({ projectApi, repositories, logins });
+  const robots = createRobotTable({ projects, now });
+  const robotApi = createRobotApi({ table: robots, projects, random });
+  for (const project of options.projects ?? []) projects.create(project);
   const faults = createFaults();
   const requests: ReceivedRequest[] = [];
   let url = "";
-  const tokenApi = createTokenApi({ projects: projectApi.projects, url: () => url, now });
+  const tokenApi = createTokenApi({ projects, repositories, url: () => url, now });
   let answering = 0;
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -68,7 +94,7 @@ export async function startStandInHarbor(options: StandInHarborOptions): Promise
       return;
     }
 
-    const ask = await readAsk(request);
+    const ask = await readAsk(request, faults.proxyDecodes);
     const caller = faults.anonymous
       ? { kind: "anonymous" as const }
       : await logins.callerOf(ask.headers.authorization);
@@ -93,11 +119,17 @@ export async function startStandInHarbor(options: StandInHarborOptions): Promise
       case "GET /api/v2.0/ping":
         return { status: 200, headers: { "content-type": "text/plain; charset=utf-8" }, body: "Pong" };
       case "GET /api/v2.0/systeminfo":
-        return ok(systemInfo(caller, url, now));
+        return ok(systemInfo(caller, url, settings, now));
       case "GET /api/v2.0/users/current":
         return currentUser(caller, now);
       default:
-        return projectApi.answer(ask, caller) ?? (await tokenApi.answer(ask, caller));
+        return (
+          projectApi.answer(ask, caller) ??
+          robotApi.answer(ask, caller) ??
+          repositoryApi.answer(ask, caller) ??
+          quotaApi.answer(ask, caller) ??
+          (await tokenApi.answer(ask, caller))
+        );
     }
   }
 
@@ -116,10 +148,14 @@ export async function startStandInHarbor(options: StandInHarborOptions): Promise
   url = `${tls === undefined ? "http" : "https"}://127.0.0.1:${port}`;
   return {
     url,
-    projects: projectApi.projects,
+    projects,
     logins,
+    robots,
+    repositories,
+    settings,
     faults,
     requests,
+    tokenCertificatePem: () => tokenApi.certificatePem(),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -152,7 +188,7 @@ function receive({ method = "", url = "", headers }: IncomingMessage, atATime: n
 /** A project or a robot is a few kB. */
 const maxBodyBytes = 1024 * 1024;
 
-async function readAsk(request: IncomingMessage): Promise<Ask> {
+async function readAsk(request: IncomingMessage, proxyDecodes: boolean): Promise<Ask> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -165,7 +201,7 @@ async function readAsk(request: IncomingMessage): Promise<Ask> {
   const body: unknown = text === "" ? undefined : JSON.parse(text);
   return {
     method: request.method ?? "",
-    path,
+    path: proxyDecodes ? decoded(path) : path,
     query: new URLSearchParams(query),
     headers: request.headers,
     body,
@@ -220,7 +256,7 @@ function health(unhealthy: ReadonlySet<string>) {
 }
 
 /** Its own address is for those it knows: the one way to tell a good login from a bad one. */
-function systemInfo(caller: Caller, url: string, now: () => number) {
+function systemInfo(caller: Caller, url: string, settings: StandInSettings, now: () => number) {
   const forEverybody = {
     auth_mode: "db_auth",
     banner_message: "",
@@ -233,10 +269,10 @@ function systemInfo(caller: Caller, url: string, now: () => number) {
     ...forEverybody,
     current_time: new Date(now()).toISOString(),
     external_url: url,
-    harbor_version: "v2.16.0-standin",
+    harbor_version: settings.version,
     has_ca_root: false,
     notification_enable: true,
-    project_creation_restriction: "everyone",
+    project_creation_restriction: settings.onlyAdminsCreateProjects ? "adminonly" : "everyone",
     read_only: false,
     registry_storage_provider_name: "filesystem",
     registry_url: new URL(url).host,

@@ -4,8 +4,17 @@
 import { isObject } from "../domain/json.ts";
 import type { Visibility } from "../domain/catalogue.ts";
 import { isSpaceName } from "../domain/space-name.ts";
-import { ok, problem, type Answer, type Ask } from "./stand-in-answer.ts";
-import { isListedFor, mayOn, type Caller, type Logins } from "./stand-in-callers.ts";
+import { decoded, ok, problem, type Answer, type Ask } from "./stand-in-answer.ts";
+import {
+  isAdmin,
+  isListedFor,
+  mayOn,
+  mayOnSystem,
+  refusalOf,
+  type Caller,
+  type Logins,
+} from "./stand-in-callers.ts";
+import { listing, select, type Keys } from "./stand-in-listing.ts";
 
 export interface StandInProject {
   readonly id: number;
@@ -16,6 +25,8 @@ export interface StandInProject {
   readonly ownerId: number;
   /** Above 0 for a proxy cache. */
   readonly registryId: number;
+  /** Another number than the project's own. */
+  readonly quotaId: number;
   /** Bytes; -1 for no limit. */
   storageLimit: number;
   /** How many repositories are inside; a project with any cannot be deleted. */
@@ -30,6 +41,8 @@ export interface NewProject {
   readonly metadata?: Readonly<Record<string, string>> | null;
   readonly registryId?: number;
   readonly repositories?: number;
+  /** Bytes; -1, the default, for no limit. */
+  readonly storageLimit?: number;
 }
 
 /** What may happen in Harbor without its API. */
@@ -39,28 +52,52 @@ export interface Projects {
   setVisibility(name: string, visibility: Visibility): void;
   remove(name: string): void;
   find(name: string): StandInProject | undefined;
+  /** Undefined once it is deleted. */
+  byId(id: number): StandInProject | undefined;
+  /** Those that are not deleted, oldest first. */
+  list(): readonly StandInProject[];
   /** Gives away the next id, as an insertion that fails does. */
   skipId(): void;
 }
 
 export interface ProjectApi {
   readonly projects: Projects;
+  /** The project of a path, or what Harbor says to a caller who lacks this right on it. */
+  resolve(
+    ask: Ask,
+    caller: Caller,
+    nameOrId: string,
+    resource: string,
+    action: string,
+  ): StandInProject | Answer;
+  /** The same where digits are a name as well. */
+  permitted(caller: Caller, name: string, resource: string, action: string): StandInProject | Answer;
+  setMetadata(project: StandInProject, key: string, value: unknown): Answer;
   /** Undefined when the path is not one of its own. */
   answer(ask: Ask, caller: Caller): Answer | undefined;
 }
 
 const route = "/api/v2.0/projects";
-const maxPageSize = 100;
+const maxStorageLimit = 1_024 ** 5;
+/** Far from the ids of projects, so that nobody takes one for the other. */
+const firstQuotaId = 10_001;
 
-export function createProjectApi({ logins, now }: { logins: Logins; now: () => number }): ProjectApi {
+export interface ProjectApiNeeds {
+  readonly logins: Logins;
+  readonly settings: { readonly onlyAdminsCreateProjects: boolean };
+  readonly now: () => number;
+}
+
+export function createProjectApi({ logins, settings, now }: ProjectApiNeeds): ProjectApi {
   const table: StandInProject[] = [];
   let nextId = 1;
 
   function insert(project: NewProject, ownerId: number): StandInProject {
-    const { name, visibility = "private", registryId = 0, repositories = 0 } = project;
+    const { name, visibility = "private", registryId = 0, repositories = 0, storageLimit = -1 } = project;
     const metadata =
       project.metadata === undefined ? { public: String(visibility === "public") } : project.metadata;
-    const row = { name, metadata, ownerId, registryId, repositories, storageLimit: -1, deleted: false };
+    const quotaId = firstQuotaId + table.length;
+    const row = { name, metadata, ownerId, registryId, repositories, quotaId, storageLimit, deleted: false };
     const inserted: StandInProject = { id: nextId, createdAt: now(), ...row };
     nextId += 1;
     table.push(inserted);
@@ -68,6 +105,8 @@ export function createProjectApi({ logins, now }: { logins: Logins; now: () => n
   }
 
   const find = (name: string) => table.find((project) => project.name === name && !project.deleted);
+  const live = () => table.filter(({ deleted }) => !deleted);
+  const byId = (id: number) => table.find((project) => project.id === id && !project.deleted);
 
   function mustFind(name: string): StandInProject {
     const project = find(name);
@@ -80,25 +119,15 @@ export function createProjectApi({ logins, now }: { logins: Logins; now: () => n
     project.deleted = true;
   }
 
-  function list({ query }: Ask, caller: Caller): Answer {
-    const pageSize = Number(query.get("page_size") ?? "10");
-    if (pageSize > maxPageSize) {
-      const text = "validation failure list:\npage_size in query should be less than or equal to 100";
-      return problem(422, text);
-    }
-    const seen = table
-      .filter((project) => !project.deleted && isListedFor(caller, subjectOf(project)))
-      .filter((project) => matches(project, query))
-      .sort(orderOf(query.get("sort") ?? "name"));
-    // Zero and below stand for everything; nobody wrote that down.
-    const page = Number(query.get("page") ?? "1");
-    const shown = pageSize <= 0 ? seen : seen.slice((page - 1) * pageSize, page * pageSize);
+  function list(ask: Ask, caller: Caller): Answer {
+    const { query } = ask;
+    const seen = live()
+      .filter((project) => isListedFor(caller, subjectOf(project)))
+      .filter((project) => passes(project, query));
+    const found = select(ask, seen, keys, "name");
+    if ("status" in found) return found;
     const inDetail = query.get("with_detail") !== "false";
-    const links = pageSize <= 0 ? "" : linksAround(query, page, pageSize, seen.length);
-    return ok(
-      shown.map((project) => present(project, caller, inDetail)),
-      { "x-total-count": String(seen.length), ...(links === "" ? {} : { link: links }) },
-    );
+    return listing(ask, found, (project) => present(project, caller, inDetail));
   }
 
   function head({ query }: Ask, caller: Caller): Answer {
@@ -109,6 +138,10 @@ export function createProjectApi({ logins, now }: { logins: Logins; now: () => n
 
   function create({ body }: Ask, caller: Caller): Answer {
     if (caller.kind === "anonymous") return problem(401, "unauthorized");
+    const mayEverywhere = mayOnSystem(caller, "project", "create");
+    if (settings.onlyAdminsCreateProjects && !mayEverywhere) {
+      return problem(403, "Only system admin can create project");
+    }
     const { project_name: name = "", metadata, storage_limit: limit } = isObject(body) ? body : {};
     if (typeof name !== "string" || name.length < 1 || name.length > 255) {
       return problem(
@@ -121,30 +154,48 @@ export function createProjectApi({ logins, now }: { logins: Logins; now: () => n
     }
     const wrong = problemOfPublic(metadata);
     if (wrong !== undefined) return wrong;
+    // Who may not create projects by right gets the default, as does a 0.
+    const storageLimit = mayEverywhere && typeof limit === "number" && limit !== 0 ? limit : -1;
+    const wrongLimit = problemOfLimit(storageLimit);
+    if (wrongLimit !== undefined) return wrongLimit;
     if (find(name) !== undefined) {
       nextId += 1;
       return problem(409, `The project named ${name} already exists`);
     }
     const visibility = isObject(metadata) && metadata["public"] === "true" ? "public" : "private";
-    const project = insert({ name, visibility }, caller.kind === "user" ? caller.id : 1);
-    if (typeof limit === "number") project.storageLimit = limit;
+    const project = insert({ name, visibility, storageLimit }, caller.kind === "user" ? caller.id : 1);
     return { status: 201, headers: { location: `${route}/${project.id}` } };
   }
 
-  /** Whoever may not do it learns from the status only what kind of caller they are. */
-  function one(ask: Ask, caller: Caller, nameOrId: string): Answer {
+  function resolve(ask: Ask, caller: Caller, nameOrId: string, resource: string, action: string) {
     const isId = /^\d+$/.test(nameOrId) && ask.headers["x-is-resource-name"] !== "true";
     if (!isId && !isSpaceName(nameOrId)) return problem(400, `invalid project name: '${nameOrId}'`);
-    const project = isId
-      ? table.find(({ id, deleted }) => id === Number(nameOrId) && !deleted)
-      : find(nameOrId);
+    const project = isId ? byId(Number(nameOrId)) : find(nameOrId);
+    return permittedOn(caller, project, nameOrId, resource, action);
+  }
+
+  function permitted(caller: Caller, name: string, resource: string, action: string) {
+    return permittedOn(caller, find(name), name, resource, action);
+  }
+
+  /** Whoever may not do it learns from the status only what kind of caller they are. */
+  function permittedOn(
+    caller: Caller,
+    project: StandInProject | undefined,
+    nameOrId: string,
+    resource: string,
+    action: string,
+  ): StandInProject | Answer {
+    if (project === undefined && isAdmin(caller)) return problem(404, `project ${nameOrId} not found`);
+    const may = project !== undefined && mayOn(caller, subjectOf(project), resource, action);
+    return may ? project : refusalOf(caller);
+  }
+
+  function one(ask: Ask, caller: Caller, nameOrId: string): Answer {
     const action = { GET: "read", PUT: "update", DELETE: "delete" }[ask.method];
     if (action === undefined) return problem(404, `path ${ask.path} was not found`);
-    const isAdmin = caller.kind === "user" && caller.admin;
-    if (project === undefined && isAdmin) return problem(404, `project ${nameOrId} not found`);
-    if (project === undefined || !mayOn(caller, subjectOf(project), "project", action)) {
-      return caller.kind === "anonymous" ? problem(401, "unauthorized") : problem(403, "forbidden");
-    }
+    const project = resolve(ask, caller, nameOrId, "project", action);
+    if ("status" in project) return project;
     switch (action) {
       case "read":
         return ok(present(project, caller, true));
@@ -161,12 +212,22 @@ export function createProjectApi({ logins, now }: { logins: Logins; now: () => n
   }
 
   function update(project: StandInProject, body: unknown): Answer {
-    const { metadata, storage_limit: limit } = isObject(body) ? body : {};
+    const { metadata } = isObject(body) ? body : {};
     const wrong = problemOfPublic(metadata);
     if (wrong !== undefined) return wrong;
     // No `update_time` moves with it, in Harbor neither: visibility is in another table.
     if (isObject(metadata)) project.metadata = { ...project.metadata, ...textsOf(metadata) };
-    if (typeof limit === "number") project.storageLimit = limit;
+    // A `storage_limit` in the body is not looked at: that is what quotas are for.
+    return { status: 200 };
+  }
+
+  /** As `true` count here all spellings that Go takes for it. */
+  function setMetadata(project: StandInProject, key: string, value: unknown): Answer {
+    const text = String(value);
+    if (key !== "public") return problem(400, `invalid key: ${key}`);
+    const isTrue = /^(1|t|T|true|TRUE|True)$/.test(text);
+    if (!isTrue && !/^(0|f|F|false|FALSE|False)$/.test(text)) return problem(400, `invalid value: ${text}`);
+    project.metadata = { ...project.metadata, public: String(isTrue) };
     return { status: 200 };
   }
 
@@ -206,8 +267,13 @@ export function createProjectApi({ logins, now }: { logins: Logins; now: () => n
       },
       remove: (name) => remove(mustFind(name)),
       find,
+      byId,
+      list: live,
       skipId: () => (nextId += 1),
     },
+    resolve,
+    permitted,
+    setMetadata,
     answer(ask, caller) {
       if (ask.path === route) {
         if (ask.method === "GET") return list(ask, caller);
@@ -215,7 +281,7 @@ export function createProjectApi({ logins, now }: { logins: Logins; now: () => n
         return ask.method === "POST" ? create(ask, caller) : undefined;
       }
       const [, nameOrId] = /^\/api\/v2\.0\/projects\/([^/]+)$/.exec(ask.path) ?? [];
-      return nameOrId === undefined ? undefined : one(ask, caller, decodeURIComponent(nameOrId));
+      return nameOrId === undefined ? undefined : one(ask, caller, decoded(nameOrId));
     },
   };
 }
@@ -225,35 +291,26 @@ export function subjectOf({ name, metadata, ownerId }: StandInProject) {
   return { name, ownerId, public: metadata?.["public"]?.toLowerCase() === "true" };
 }
 
-function matches(project: StandInProject, query: URLSearchParams): boolean {
+const keys: Keys<StandInProject> = {
+  name: ({ name }) => name,
+  project_id: ({ id }) => id,
+  creation_time: ({ createdAt }) => createdAt,
+  update_time: ({ createdAt }) => createdAt,
+};
+
+/** The filters that are older than `q`. */
+function passes(project: StandInProject, query: URLSearchParams): boolean {
   const isPublic = query.get("public");
   if (isPublic !== null && (project.metadata?.["public"] ?? "false") !== isPublic) return false;
-  if (!project.name.includes(query.get("name") ?? "")) return false;
-  const [, fuzzy, name] = /^name=(~?)(.*)$/.exec(query.get("q") ?? "") ?? [];
-  if (name === undefined) return true;
-  return fuzzy === "~" ? project.name.includes(name) : project.name === name;
+  return project.name.includes(query.get("name") ?? "");
 }
 
-function orderOf(sort: string): (a: StandInProject, b: StandInProject) => number {
-  const sign = sort.startsWith("-") ? -1 : 1;
-  const byTime = sort.endsWith("_time");
-  return (a, b) => {
-    if (byTime) return sign * (a.createdAt - b.createdAt || a.id - b.id);
-    return sign * (a.name < b.name ? -1 : 1);
-  };
-}
-
-/** Relative, with its query sorted and not escaped, `prev` first. */
-function linksAround(query: URLSearchParams, page: number, pageSize: number, total: number): string {
-  function linkTo(number: number, rel: string): string {
-    const all = new Map([...query, ["page", String(number)], ["page_size", String(pageSize)]]);
-    const text = [...all].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => `${key}=${value}`);
-    return `<${route}?${text.join("&")}>; rel="${rel}"`;
+export function problemOfLimit(bytes: number): Answer | undefined {
+  if (bytes <= 0 && bytes !== -1) {
+    return problem(400, `invalid non-positive value for quota limit, value=${bytes}`);
   }
-  const links: string[] = [];
-  if (page > 1 && total > 0) links.push(linkTo(page - 1, "prev"));
-  if (page * pageSize < total) links.push(linkTo(page + 1, "next"));
-  return links.join(" , ");
+  if (bytes <= maxStorageLimit) return undefined;
+  return problem(400, `exceeded 1024TB, which is ${maxStorageLimit} Bytes, value=${bytes}`);
 }
 
 function problemOfPublic(metadata: unknown): Answer | undefined {

@@ -3,6 +3,7 @@
 import { rm } from "node:fs/promises";
 import { selfSigned } from "../../src/certificates/self-signed.ts";
 import { sampleSpaces, writeSampleCluster } from "../../src/demo/sample-cluster.ts";
+import { startStandInRegistry } from "../../src/demo/stand-in-registry.ts";
 import { startStandInHarbor, type StandInHarbor } from "../../src/demo/stand-in-harbor.ts";
 
 export interface SamplePlatform {
@@ -24,17 +25,15 @@ export async function startSamplePlatform(): Promise<SamplePlatform> {
     // Long enough to be a lock, short enough to wait for.
     lockMs: 10,
   });
-  const folder = await writeSampleCluster({
-    url: harbor.url.replace("127.0.0.1", "localhost"),
-    username: "admin",
-    password: harborPassword,
-    ca: issued.ca,
-  });
+  const archive = await startStandInRegistry({ key: issued.key, cert: issued.certificate });
+  const url = harbor.url.replace("127.0.0.1", "localhost");
+  const login = { username: "admin", password: harborPassword, ca: issued.ca };
+  const folder = await writeSampleCluster({ url, ...login }, archive.url);
   return {
     harbor,
     folder,
     async close() {
-      await harbor.close();
+      await Promise.all([harbor.close(), archive.close()]);
       await rm(folder, { recursive: true, force: true });
     },
   };
