@@ -2,22 +2,19 @@
 // keeps no cookies (a session cookie that comes back turns Harbor's writes into 403), follows no redirect (the
 // login would go along), and judges no answer that is Harbor's own: that is for whoever asked.
 
-import { isObject } from "../domain/json.ts";
-import * as http from "node:http";
-import * as https from "node:https";
+import { isObject, type JsonObject } from "../domain/json.ts";
+import {
+  createAgent,
+  describeAnswer,
+  exchange,
+  failureOfTry,
+  mayPass,
+  TryFailed,
+  type Story,
+} from "../http-exchange.ts";
 import { setTimeout as pause } from "node:timers/promises";
 
-import {
-  describeAnswer,
-  HarborError,
-  inOneLine,
-  readAnswer,
-  TryFailed,
-  type HarborAnswer,
-  type HarborFailure,
-  type Received,
-  type Story,
-} from "./harbor-answer.ts";
+import { HarborError, readAnswer, type HarborAnswer, type HarborFailure } from "./harbor-answer.ts";
 
 export interface Credentials {
   readonly username: string;
@@ -32,6 +29,8 @@ export interface HarborCall {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
+  /** 401 is an answer here, and says nothing about the login: for the routes that are closed to some good logins. */
+  readonly takes401?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -40,8 +39,8 @@ export interface HarborClient {
   readonly url: string;
   /** Resolves with an answer of Harbor's own; throws a HarborError, or the signal's reason when that aborts. */
   send(call: HarborCall): Promise<HarborAnswer>;
-  /** Throws unless Harbor takes the caller for somebody. */
-  proveIdentity(signal: AbortSignal): Promise<void>;
+  /** Throws unless Harbor takes the caller for somebody; gives what Harbor then says of itself. */
+  proveIdentity(signal: AbortSignal): Promise<JsonObject>;
   /** For an answer that shows that the login went for nothing: it is not sent again for a while. */
   restLogin(): void;
   /** Ends all connections, also those in use. */
@@ -68,15 +67,6 @@ const maxTries = 3;
 /** Before the second try; four times as long before the third. Together a second, well within a deadline. */
 const firstPauseMs = 200;
 /**
- * Largest body that is read. A page of 100 projects is some 60 kB; this leaves 40 kB a project, which is a list of
- * 1,400 excepted CVEs in each.
- */
-const maxBodyBytes = 4 * 1024 * 1024;
-/** A listing asks for 4 pages at a time; the rest is for look-ups and robots meanwhile. */
-const maxConnections = 8;
-/** Idle connections live shorter than with the proxies in front (75 s in nginx), longer than the usual beat. */
-const idleConnectionMs = 60_000;
-/**
  * After a refused login nothing is sent with it for so long. Harbor locks the principal for 1.5 s at every wrong
  * password, for those too who know the right one: this leaves them 85 % of the time.
  */
@@ -95,8 +85,8 @@ export function createHarborClient(needs: HarborClientNeeds): HarborClient {
       call.signal.throwIfAborted();
       const startedAt = now();
       try {
-        const received = await exchange({ url, agent, timeoutMs }, call, authorization);
-        const answer = readAnswer(received, storyOf(call, tries));
+        const received = await exchange({ ...requestOf(call, authorization), agent, timeoutMs });
+        const answer = readAnswer(received, call, storyOf(call, tries));
         observe?.("ok", (now() - startedAt) / 1_000);
         return answer;
       } catch (err) {
@@ -110,6 +100,13 @@ export function createHarborClient(needs: HarborClientNeeds): HarborClient {
       // An abort ends the pause early, and the next round begins by saying so.
       await pause(pauseMs, undefined, { signal: call.signal }).catch(() => undefined);
     }
+  }
+
+  function requestOf({ method = "GET", path, headers, body, signal }: HarborCall, authorization: string) {
+    const payload = body === undefined ? undefined : JSON.stringify(body);
+    const type = payload === undefined ? {} : { "content-type": "application/json" };
+    const allHeaders = { accept: "application/json", ...type, ...headers, authorization };
+    return { target: new URL(url + path), method, headers: allHeaders, payload, signal };
   }
 
   function authorizationFor(call: HarborCall): string {
@@ -145,7 +142,7 @@ export function createHarborClient(needs: HarborClientNeeds): HarborClient {
       if (answer.status !== 200) throw answer.failure("client-error", describeAnswer(answer));
       if (!isObject(answer.body)) throw answer.failure("malformed", "expected an object");
       const { registry_url: registryUrl, external_url: externalUrl } = answer.body;
-      if (typeof registryUrl === "string" || typeof externalUrl === "string") return;
+      if (typeof registryUrl === "string" || typeof externalUrl === "string") return answer.body;
       rest(authorization);
       throw answer.failure(
         "login-refused",
@@ -162,87 +159,7 @@ function authorizationOf(login: Credentials | undefined): string | undefined {
   return `Basic ${Buffer.from(`${login.username}:${login.password}`).toString("base64")}`;
 }
 
-function createAgent(url: string, ca: string | undefined): http.Agent {
-  const options = { keepAlive: true, maxSockets: maxConnections, timeout: idleConnectionMs };
-  if (new URL(url).protocol === "http:") return new http.Agent(options);
-  // Said outright, so that no environment variable switches the check off.
-  return new https.Agent({ ...options, rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) });
-}
-
-interface Wire {
-  readonly url: string;
-  readonly agent: http.Agent;
-  readonly timeoutMs: number;
-}
-
-/** One request and its whole answer. */
-function exchange(wire: Wire, call: HarborCall, authorization: string): Promise<Received> {
-  const payload = call.body === undefined ? undefined : JSON.stringify(call.body);
-  const target = new URL(wire.url + call.path);
-  const options: http.RequestOptions = {
-    agent: wire.agent,
-    signal: call.signal,
-    method: call.method ?? "GET",
-    headers: {
-      accept: "application/json",
-      ...(payload === undefined ? {} : { "content-type": "application/json" }),
-      ...call.headers,
-      authorization,
-    },
-  };
-  return new Promise((resolve, reject) => {
-    const request = (target.protocol === "http:" ? http : https).request(target, options);
-    function fail(err: Error): void {
-      reject(err);
-      request.destroy();
-    }
-    const timer = setTimeout(
-      () => fail(new TryFailed("timeout", `no complete answer within ${wire.timeoutMs / 1_000} s`)),
-      wire.timeoutMs,
-    );
-    request.on("error", fail);
-    request.on("close", () => clearTimeout(timer));
-    request.on("response", (response) => receive(response, resolve, fail));
-    request.end(payload);
-  });
-}
-
-function receive(
-  response: http.IncomingMessage,
-  done: (received: Received) => void,
-  fail: (err: Error) => void,
-): void {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  response.on("data", (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes <= maxBodyBytes) chunks.push(chunk);
-    else fail(new TryFailed("malformed", `an answer of more than ${maxBodyBytes / 1024 / 1024} MiB`));
-  });
-  response.on("error", () => fail(new TryFailed("unreachable", "the answer broke off", true)));
-  response.on("end", () => {
-    const { statusCode: status = 0, headers } = response;
-    done({ status, headers, text: Buffer.concat(chunks).toString("utf8") });
-  });
-}
-
-/** Connection errors that a second try may get past. A certificate that is not trusted stays so. */
-const passingErrors = new Set([
-  "ECONNRESET",
-  "ECONNREFUSED",
-  "EPIPE",
-  "ETIMEDOUT",
-  "EHOSTUNREACH",
-  "EAI_AGAIN",
-]);
-
-function mayPass(err: unknown): boolean {
-  if (err instanceof TryFailed) return err.mayPass;
-  return err instanceof Error && "code" in err && passingErrors.has(String(err.code));
-}
-
 function asFailure(err: unknown, story: Story): HarborError {
-  if (err instanceof TryFailed) return new HarborError(err.kind, story(err.message));
-  const saw = err instanceof Error ? inOneLine(err.message, 200) : "no connection";
-  return new HarborError("unreachable", story(saw), { cause: err });
+  const { kind, saw } = failureOfTry(err);
+  return new HarborError(kind, story(saw), err instanceof TryFailed ? undefined : { cause: err });
 }

@@ -4,7 +4,8 @@
 import { isObject } from "../domain/json.ts";
 import type { Listing, Space } from "../domain/catalogue.ts";
 import { isSpaceName } from "../domain/space-name.ts";
-import { describeAnswer, firstErrorOf, HarborError, type HarborAnswer } from "./harbor-answer.ts";
+import { describeAnswer, firstErrorOf } from "../http-exchange.ts";
+import { HarborError, type HarborAnswer } from "./harbor-answer.ts";
 import type { HarborClient } from "./harbor-client.ts";
 
 /** Harbor's ceiling: above it the answer is 422. */

@@ -2,7 +2,7 @@
 // away; the signature is not checked, because the token comes from Harbor itself over a connection that is.
 
 import { isObject } from "../domain/json.ts";
-import { describeAnswer } from "./harbor-answer.ts";
+import { describeAnswer } from "../http-exchange.ts";
 import type { HarborClient } from "./harbor-client.ts";
 
 /**
@@ -11,17 +11,47 @@ import type { HarborClient } from "./harbor-client.ts";
  */
 const anyRepository = "any";
 
+/**
+ * Spaces in one request: with names of 255 characters they make an address of 6 kB, and proxies in front take 8.
+ */
+const spacesAtATime = 20;
+
 /** May the client's login pull from the space? */
 export async function readPullGrant(
   client: HarborClient,
   space: string,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const repository = `${space}/${anyRepository}`;
-  const scope = encodeURIComponent(`repository:${repository}:pull`);
+  return (await readPullGrants(client, [space], signal)).get(space) === true;
+}
+
+/** Which of these spaces may the client's login pull from? */
+export async function readPullGrants(
+  client: HarborClient,
+  spaces: readonly string[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, boolean>> {
+  const grants = new Map<string, boolean>();
+  for (let start = 0; start < spaces.length; start += spacesAtATime) {
+    const asked = spaces.slice(start, start + spacesAtATime);
+    const access = await readAccess(client, asked, signal);
+    for (const space of asked) grants.set(space, grantsPull(access, repositoryIn(space)));
+  }
+  return grants;
+}
+
+/** What a token for all of the spaces grants, as Harbor writes it. */
+async function readAccess(
+  client: HarborClient,
+  spaces: readonly string[],
+  signal: AbortSignal,
+): Promise<unknown> {
+  const scopes = spaces.map((space) => encodeURIComponent(`repository:${repositoryIn(space)}:pull`));
+  const [first = ""] = spaces;
+  const others = spaces.length > 1 ? ` and ${spaces.length - 1} other spaces` : "";
   const answer = await client.send({
-    what: `ask for a token to pull from ${space}`,
-    path: `/service/token?service=harbor-registry&scope=${scope}`,
+    what: `ask for a token to pull from ${first}${others}`,
+    path: `/service/token?service=harbor-registry${scopes.map((scope) => `&scope=${scope}`).join("")}`,
     signal,
   });
   if (answer.status !== 200) throw answer.failure("client-error", describeAnswer(answer));
@@ -34,7 +64,11 @@ export async function readPullGrant(
     client.restLogin();
     throw answer.failure("login-refused", "it does not accept the login, and gave an anonymous token");
   }
-  return grantsPull(claims["access"], repository);
+  return claims["access"];
+}
+
+function repositoryIn(space: string): string {
+  return `${space}/${anyRepository}`;
 }
 
 /** The middle part of a JSON web token. */

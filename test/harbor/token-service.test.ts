@@ -6,7 +6,7 @@ import type { Permission } from "../../src/demo/stand-in-callers.ts";
 import { startStandInHarbor, type StandInHarbor } from "../../src/demo/stand-in-harbor.ts";
 import { HarborError } from "../../src/harbor/harbor-answer.ts";
 import { createHarborClient, type HarborClient } from "../../src/harbor/harbor-client.ts";
-import { readPullGrant } from "../../src/harbor/token-service.ts";
+import { readPullGrant, readPullGrants } from "../../src/harbor/token-service.ts";
 
 const never = new AbortController().signal;
 
@@ -55,6 +55,30 @@ describe("the token service", () => {
       client.close();
     });
   }
+
+  it("answers for many spaces, twenty in a request", async () => {
+    const client = clientOf(harbor.url, "robot$a", "s");
+    const before = harbor.requests.length;
+    const others = Array.from({ length: 40 }, (_, n) => `other-${n}`);
+    const grants = await readPullGrants(client, ["team-b", ...others, "team-a", "library"], never);
+    expect(grants.size).to.equal(43);
+    expect([...grants].filter(([, granted]) => granted)).to.deep.equal([
+      ["team-a", true],
+      ["library", true],
+    ]);
+    expect(harbor.requests).to.have.length(before + 3);
+    expect(await readPullGrants(client, [], never)).to.deep.equal(new Map());
+    expect(harbor.requests).to.have.length(before + 3);
+    client.close();
+  });
+
+  it("is asked within what proxies take for an address", async () => {
+    const client = clientOf(harbor.url, "admin", "right");
+    const names = Array.from({ length: 20 }, (_, n) => `${"x".repeat(250)}${n}`);
+    await readPullGrants(client, names, never);
+    expect(harbor.requests.at(-1)?.path.length).to.be.lessThan(8_000);
+    client.close();
+  });
 
   for (const [title, login] of [
     ["a wrong password", "admin:wrong"],
