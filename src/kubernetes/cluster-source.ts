@@ -58,6 +58,8 @@ export function createKubernetesSource(needs: KubernetesSourceNeeds): Kubernetes
       path: `${own}/secrets`,
       // Helm keeps each release of a chart in a Secret of up to 1 MiB, and nothing in them concerns us.
       fieldSelector: "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token",
+      // The master copies of robots are robot-records.ts's to watch.
+      labelSelector: "berth.io/robot!=true",
       pick: decodedSecret,
       onChange: (all) => sink.secrets(all),
     });

@@ -6,7 +6,7 @@ import { isObject } from "../domain/json.ts";
 import http, { type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import https from "node:https";
 import type { KubeAccess, KubeAccessSource } from "./kube-access.ts";
-import { isKubeObject, metadataOnly, textRecord } from "./kube-object.ts";
+import { isKubeObject, metadataOnly, textRecord, type KubeMetadata } from "./kube-object.ts";
 
 export type KubeMethod = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
@@ -181,6 +181,27 @@ export async function readNamespaceLabels(
   name: string,
   signal?: AbortSignal,
 ): Promise<Readonly<Record<string, string>> | null> {
+  const metadata = await readNamespace(client, name, signal);
+  return metadata && textRecord(metadata["labels"]);
+}
+
+/** What no other namespace ever has, in any cluster. */
+export async function readNamespaceUid(
+  client: KubeClient,
+  name: string,
+  signal?: AbortSignal,
+): Promise<string> {
+  const uid = (await readNamespace(client, name, signal))?.["uid"];
+  if (typeof uid !== "string" || uid === "")
+    throw new Error(`read namespace ${name}: expected one with a uid`);
+  return uid;
+}
+
+async function readNamespace(
+  client: KubeClient,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<KubeMetadata | null> {
   const answer = await client.request("GET", `/api/v1/namespaces/${encodeURIComponent(name)}`, {
     accept: metadataOnly,
     ...(signal === undefined ? {} : { signal }),
@@ -189,7 +210,7 @@ export async function readNamespaceLabels(
   if (answer.status !== 200 || !isKubeObject(answer.body)) {
     throw unexpectedAnswer(`read namespace ${name}`, answer);
   }
-  return textRecord(answer.body.metadata["labels"]);
+  return answer.body.metadata;
 }
 
 interface Call {

@@ -30,3 +30,22 @@ export function textRecord(value: unknown): Readonly<Record<string, string>> {
   );
   return Object.fromEntries(texts);
 }
+
+/** Which object it is, and which state of it. */
+export interface ObjectVersion {
+  readonly uid: string;
+  readonly resourceVersion: string;
+}
+
+export function versionOf({ metadata }: KubeObject): ObjectVersion {
+  const { uid, resourceVersion } = metadata;
+  return {
+    uid: typeof uid === "string" ? uid : "",
+    resourceVersion: typeof resourceVersion === "string" ? resourceVersion : "",
+  };
+}
+
+/** A deletion of this object in this state: of another one the API server says 409. */
+export function deletionOf({ uid, resourceVersion }: ObjectVersion): object {
+  return { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid, resourceVersion } };
+}

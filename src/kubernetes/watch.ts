@@ -35,6 +35,21 @@ export interface Watch extends Stoppable {
   lastEventAt(): number | undefined;
 }
 
+/** One state of the collection. */
+export interface Known<V> {
+  readonly all: ReadonlyMap<string, V>;
+  /** Everything that was written up to this version is in it, and nothing that was written later. */
+  readonly resourceVersion: string;
+}
+
+export interface CollectionWatch<V> extends Watch {
+  /**
+   * At this moment, so it may be ahead of what was handed on; `undefined` before the first list. The map goes on
+   * changing: for whoever reads it at once.
+   */
+  known(): Known<V> | undefined;
+}
+
 export interface WatchTiming {
   /** How long one stream is asked to live: between the two, so that replicas do not come back together. */
   readonly minStreamMs: number;
@@ -70,7 +85,7 @@ const defaultTiming: WatchTiming = {
   pageSize: defaultPageSize,
 };
 
-export function startWatch<V>(options: WatchOptions<V>): Watch {
+export function startWatch<V>(options: WatchOptions<V>): CollectionWatch<V> {
   const { client, resource, keyOf = nameOf, pick, log, now, random } = options;
   const timing = { ...defaultTiming, ...options.timing };
   const aborter = new AbortController();
@@ -80,6 +95,8 @@ export function startWatch<V>(options: WatchOptions<V>): Watch {
   let lastEventAt: number | undefined;
   /** Where a stream may go on from; `undefined` calls for a list. */
   let resumeFrom: string | undefined;
+  /** What `entries` shows; unlike `resumeFrom` it outlives a failure. Both change in one go. */
+  let knownTo: string | undefined;
   let resyncAt = 0;
   let failures = 0;
   const handOver = createHandOver({ ...options, coalesceMs: timing.coalesceMs, all: () => new Map(entries) });
@@ -107,6 +124,7 @@ export function startWatch<V>(options: WatchOptions<V>): Watch {
     lastEventAt = now();
     resyncAt = now() + timing.resyncMs * (0.9 + random() / 5);
     resumeFrom = listing.resourceVersion;
+    knownTo = listing.resourceVersion;
     replaceAll(listing.entries);
     return listing.resourceVersion;
   }
@@ -136,6 +154,7 @@ export function startWatch<V>(options: WatchOptions<V>): Watch {
   function apply(event: WatchEvent): void {
     lastEventAt = now();
     resumeFrom = event.resourceVersion;
+    knownTo = event.resourceVersion;
     if (event.type === "BOOKMARK") return;
     const key = keyOf(event.object);
     const value = event.type === "DELETED" ? undefined : pick(event.object);
@@ -168,6 +187,7 @@ export function startWatch<V>(options: WatchOptions<V>): Watch {
   const running = run();
   return {
     lastEventAt: () => lastEventAt,
+    known: () => (knownTo === undefined ? undefined : { all: entries, resourceVersion: knownTo }),
     async stop() {
       aborter.abort();
       handOver.stop();

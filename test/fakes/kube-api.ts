@@ -1,11 +1,13 @@
 // A small real API server on a free port: list, watch and get of whatever objects a test puts in, with resource
-// versions, selectors, pages, bookmarks and metadata-only answers as a real one gives them, and switches for the
-// ways in which a real one fails. It records what it was asked, without credentials. Nothing can be written to it
-// but by the test.
+// versions, selectors, pages, bookmarks and metadata-only answers as a real one gives them, writes with
+// preconditions and owners of fields (field-ownership.ts), and switches for the ways in which a real one fails. It
+// records what it was asked, bodies included, without credentials.
 
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import https from "node:https";
 import type { AddressInfo } from "node:net";
+import { isDeepStrictEqual } from "node:util";
+import { apply, conflicts, createOwnership, mergePatch, type Ownership, written } from "./field-ownership.ts";
 
 export interface FakeObject {
   readonly metadata: {
@@ -23,7 +25,9 @@ export interface RecordedRequest {
   readonly query: URLSearchParams;
   /** Without `authorization`. */
   readonly headers: http.IncomingHttpHeaders;
-  readonly kind: "list" | "watch" | "get" | "other";
+  readonly kind: "list" | "watch" | "get" | "create" | "update" | "patch" | "delete" | "other";
+  /** Parsed JSON; `undefined` without one. */
+  readonly body: unknown;
 }
 
 export interface FakeKubeApiOptions {
@@ -38,6 +42,9 @@ export interface FakeKubeApi {
   readonly switches: Switches;
   /** Creates or replaces; `resource` is for example `namespaces`. */
   put(resource: string, object: FakeObject): void;
+  /** As it is now. */
+  get(resource: string, name: string, namespace?: string): FakeObject | undefined;
+  objects(resource: string): readonly FakeObject[];
   remove(resource: string, name: string, namespace?: string): void;
   /** Forgets old versions, as etcd's compaction does: watches from before it, and pages of lists, are gone (410). */
   compact(): void;
@@ -95,6 +102,7 @@ interface Query {
 
 export async function startFakeKubeApi(options: FakeKubeApiOptions = {}): Promise<FakeKubeApi> {
   const objects = new Map<string, FakeObject>();
+  const ownerships = new Map<string, Ownership>();
   const history: Change[] = [];
   const watches = new Set<OpenWatch>();
   const requests: RecordedRequest[] = [];
@@ -109,14 +117,19 @@ export async function startFakeKubeApi(options: FakeKubeApiOptions = {}): Promis
   let compactedTo = 0;
 
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
-    request.resume();
-    setTimeout(() => answer(request, response), switches.delayMs).unref();
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const text = Buffer.concat(chunks).toString();
+      const body: unknown = text === "" ? undefined : JSON.parse(text);
+      setTimeout(() => answer(request, response, body), switches.delayMs).unref();
+    });
   };
   const server = options.tls ? https.createServer(options.tls, onRequest) : http.createServer(onRequest);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
 
-  function answer(request: IncomingMessage, response: ServerResponse): void {
+  function answer(request: IncomingMessage, response: ServerResponse, body: unknown): void {
     // The client may have left, or the fake been closed, while the answer was held back.
     if (request.socket.destroyed) return;
     const url = new URL(request.url ?? "/", "http://fake");
@@ -129,6 +142,7 @@ export async function startFakeKubeApi(options: FakeKubeApiOptions = {}): Promis
       query: url.searchParams,
       headers,
       kind,
+      body,
     });
     if (switches.token !== undefined && authorization !== `Bearer ${switches.token}`) {
       sendStatus(response, 401, "Unauthorized");
@@ -142,7 +156,79 @@ export async function startFakeKubeApi(options: FakeKubeApiOptions = {}): Promis
     if (query === undefined || kind === "other") sendStatus(response, 404, "the server could not find it");
     else if (kind === "watch") openWatch(query, response);
     else if (kind === "list") sendJson(response, 200, listOf(query));
-    else sendGet(query, response);
+    else if (kind === "get") sendGet(query, response);
+    else sendWrite(kind, query, request, body as FakeObject, response);
+  }
+
+  function sendWrite(
+    kind: WriteKind,
+    query: Query,
+    request: IncomingMessage,
+    body: FakeObject,
+    response: ServerResponse,
+  ): void {
+    const name = query.name ?? nameIn(body);
+    const key = keyOf(query.resource, query.namespace, name);
+    const before = objects.get(key);
+    const isApply = request.headers["content-type"]?.includes("apply-patch") === true;
+    const refusal = refusalOf(kind, isApply, before, body);
+    if (refusal !== undefined) {
+      sendStatus(response, ...refusal);
+      return;
+    }
+    if (kind === "delete") {
+      record(query.resource, key, undefined);
+      sendJson(response, 200, { kind: "Status", status: "Success", metadata: {} });
+      return;
+    }
+    const manager = query.parameters.get("fieldManager") ?? request.headers["user-agent"] ?? "unknown";
+    const ownership = ownerships.get(key) ?? createOwnership();
+    if (isApply && query.parameters.get("force") !== "true" && before !== undefined) {
+      const others = conflicts(ownership, manager, before, body);
+      if (others.length > 0) {
+        sendStatus(response, 409, `Apply failed with ${others.length} conflicts: ${others.join(", ")}`);
+        return;
+      }
+    }
+    const next = isApply
+      ? apply(ownership, manager, before, body)
+      : kind === "patch"
+        ? (mergePatch(before, body) as FakeObject)
+        : body;
+    if (!isApply) written(ownership, manager, before, next);
+    if (before !== undefined && changesWhatCannot(before, next)) {
+      sendStatus(response, 422, `${query.resource} "${name}" is invalid: field is immutable`);
+      return;
+    }
+    ownerships.set(key, ownership);
+    const placed = query.namespace === undefined ? {} : { namespace: query.namespace };
+    const managedFields = [...ownership.keys()].map((owner) => ({ manager: owner }));
+    record(query.resource, key, {
+      ...next,
+      metadata: { ...next.metadata, ...placed, name, managedFields },
+    });
+    sendJson(response, before === undefined ? 201 : 200, objects.get(key));
+  }
+
+  /** What a write meets before anything of it is looked at. */
+  function refusalOf(
+    kind: WriteKind,
+    isApply: boolean,
+    before: FakeObject | undefined,
+    body: FakeObject | undefined,
+  ): [code: number, message: string] | undefined {
+    if (kind === "create") return before === undefined ? undefined : [409, "already exists"];
+    const preconditions = kind === "delete" ? body?.["preconditions"] : body?.metadata;
+    const { uid, resourceVersion } = (preconditions ?? {}) as { uid?: string; resourceVersion?: string };
+    if (before === undefined) {
+      if (!isApply) return [404, "not found"];
+      return uid === undefined ? undefined : [409, "uid mismatch: no existing object was found"];
+    }
+    const { metadata } = before;
+    const fits =
+      (uid === undefined || uid === metadata["uid"]) &&
+      (resourceVersion === undefined || resourceVersion === metadata["resourceVersion"]);
+    return fits ? undefined : [409, "the object has been modified"];
   }
 
   function sendGet(query: Query, response: ServerResponse): void {
@@ -201,10 +287,18 @@ export async function startFakeKubeApi(options: FakeKubeApiOptions = {}): Promis
     const before = objects.get(key);
     const stamped = after && {
       ...after,
-      metadata: { ...after.metadata, resourceVersion: String(version), managedFields: [{ manager: "fake" }] },
+      metadata: {
+        managedFields: [{ manager: "fake" }],
+        ...after.metadata,
+        uid: before?.metadata["uid"] ?? `uid-${version}`,
+        resourceVersion: String(version),
+      },
     };
     if (stamped) objects.set(key, stamped);
-    else objects.delete(key);
+    else {
+      objects.delete(key);
+      ownerships.delete(key);
+    }
     const change = { version, resource, before, after: stamped };
     history.push(change);
     for (const watch of watches) tell(watch, change);
@@ -227,8 +321,15 @@ export async function startFakeKubeApi(options: FakeKubeApiOptions = {}): Promis
     requests,
     switches,
     put(resource, object) {
-      record(resource, keyOf(resource, object.metadata.namespace, object.metadata.name), object);
+      const key = keyOf(resource, object.metadata.namespace, object.metadata.name);
+      const ownership = ownerships.get(key) ?? createOwnership();
+      written(ownership, "fake", objects.get(key), object);
+      ownerships.set(key, ownership);
+      record(resource, key, object);
     },
+    get: (resource, name, namespace) => objects.get(keyOf(resource, namespace, name)),
+    objects: (resource) =>
+      [...objects].filter(([key]) => key.startsWith(`${resource}/`)).map(([, object]) => object),
     remove(resource, name, namespace) {
       record(resource, keyOf(resource, namespace, name), undefined);
     },
@@ -276,9 +377,28 @@ function queryOf(url: URL, accept: string): Query | undefined {
 }
 
 function kindOf(method: string, query: Query | undefined): RecordedRequest["kind"] {
-  if (query === undefined || method !== "GET") return "other";
-  if (query.name !== undefined) return "get";
-  return query.parameters.has("watch") ? "watch" : "list";
+  if (query === undefined) return "other";
+  const isOne = query.name !== undefined;
+  if (method === "GET" && isOne) return "get";
+  if (method === "GET") return query.parameters.has("watch") ? "watch" : "list";
+  if (method === "POST" && !isOne) return "create";
+  if (!isOne) return "other";
+  return ({ PUT: "update", PATCH: "patch", DELETE: "delete" } as const)[method] ?? "other";
+}
+
+type WriteKind = "create" | "update" | "patch" | "delete";
+
+let generated = 0;
+
+function nameIn({ metadata }: FakeObject): string {
+  generated += 1;
+  return (metadata as { name?: string }).name ?? `${String(metadata["generateName"])}${generated}`;
+}
+
+/** Of Secrets: the type always, and everything that they hold once they are immutable. */
+function changesWhatCannot(before: FakeObject, next: FakeObject): boolean {
+  if (before["type"] !== undefined && next["type"] !== before["type"]) return true;
+  return before["immutable"] === true && !isDeepStrictEqual(before["data"], next["data"]);
 }
 
 function keyOf(resource: string, namespace: string | undefined, name: string): string {

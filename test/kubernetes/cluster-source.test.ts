@@ -35,6 +35,8 @@ describe("a cluster as a source", () => {
       metadata: { ...own, name: "login" },
       data: { username: base64("admin"), password: base64("pässword") },
     });
+    const robot = { "berth.io/robot": "true" };
+    api.put("secrets", { metadata: { ...own, name: "robot", labels: robot }, data: { record: base64("x") } });
     api.put("secrets", { metadata: { namespace: "shop", name: "of-a-tenant" }, data: { key: base64("x") } });
     const strict = { "kubernetes.io/enforce-mountable-secrets": "true" };
     api.put("serviceaccounts", { metadata: { namespace: "shop", name: "strict", annotations: strict } });
@@ -74,7 +76,7 @@ describe("a cluster as a source", () => {
   it("shows as policy what is labelled so in Berth's own namespace, and nothing else", () => {
     expect(policies).to.deep.equal([{ name: "policy", data: { "a.yaml": "mode: warn" } }]);
   });
-  it("shows Secrets of Berth's own namespace, decoded, and asks for no others", () => {
+  it("shows Secrets of Berth's own namespace, decoded, without records of robots, and asks for no others", () => {
     expect(secrets).to.deep.equal({ login: { username: "admin", password: "pässword" } });
     const asked = api.requests.filter(({ path }) => path.includes("secrets")).map(({ path }) => path);
     expect([...new Set(asked)]).to.deep.equal(["/api/v1/namespaces/berth-system/secrets"]);

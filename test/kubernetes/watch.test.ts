@@ -1,7 +1,13 @@
 import { expect } from "chai";
 import { createKubeClient } from "../../src/kubernetes/kube-client.ts";
 import { textRecord } from "../../src/kubernetes/kube-object.ts";
-import { startWatch, type Watch, type WatchOptions, type WatchTiming } from "../../src/kubernetes/watch.ts";
+import {
+  type CollectionWatch,
+  startWatch,
+  type Watch,
+  type WatchOptions,
+  type WatchTiming,
+} from "../../src/kubernetes/watch.ts";
 import { eventually } from "../eventually.ts";
 import { type FakeKubeApi, startFakeKubeApi } from "../fakes/kube-api.ts";
 import { createRecordingLog, type RecordingLog } from "../fakes/recording-log.ts";
@@ -28,7 +34,7 @@ describe("A watch", () => {
     await api.close();
   });
 
-  function watch(more: Partial<WatchOptions<string>> = {}): Watch {
+  function watch(more: Partial<WatchOptions<string>> = {}): CollectionWatch<string> {
     const access = { server: api.url, headers: {}, tls: {} };
     const client = createKubeClient({
       current: () => Promise.resolve(access),
@@ -79,6 +85,20 @@ describe("A watch", () => {
       await eventually(() => expect(latest()).to.deep.equal({ b: "3" }));
       expect(restarts).to.equal(0);
       expect(asked("list")).to.have.length(1);
+    });
+
+    it("says what it knows, and up to which version, ahead of what it hands on", async () => {
+      put("a", "1");
+      const one = watch({ timing: { ...quick, coalesceMs: 60_000 } });
+      expect(one.known()).to.equal(undefined);
+      await open();
+      expect(one.known()).to.deep.equal({ all: new Map([["a", "1"]]), resourceVersion: "1001" });
+      put("b", "2");
+      await eventually(() => expect(one.known()?.resourceVersion).to.equal("1002"));
+      expect(one.known()?.all).to.have.all.keys("a", "b");
+      api.bookmark();
+      await eventually(() => expect(one.known()?.resourceVersion).to.equal("1003"));
+      expect(latest()).to.deep.equal({ a: "1" });
     });
 
     it("asks for the newest state, for metadata alone, for bookmarks, and goes on from the list", async () => {
