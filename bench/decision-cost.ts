@@ -17,6 +17,7 @@ function snapshotWith(spaces: number, bindings: number): Snapshot {
     spellings: [host],
     credentialsSecret: "login",
     pullCredentialsSecret: null,
+    treatsProxyCachesAsPrivate: false,
     caSecret: null,
     workspace: null,
   };

@@ -41,6 +41,11 @@ export function createMetrics(version: string, options: { readonly processMetric
       "Refusals by reason; one review can have several.",
       ["reason"],
     ),
+    admissionWarnings: counter(
+      "admission_warnings_total",
+      "Reviews that would be admitted with a warning, by reason; one review can have several.",
+      ["reason"],
+    ),
     admissionDuration: histogram(
       "admission_duration_seconds",
       "From the whole body read to the answer ready.",
@@ -78,6 +83,14 @@ export function createMetrics(version: string, options: { readonly processMetric
     snapshotGeneration: gauge("snapshot_generation", "Counts the snapshots of this process."),
     workspaces: gauge("workspaces", "Workspaces that have a namespace."),
     namespaces: gauge("namespaces", "Namespaces by whether a workspace has them.", ["workspace"]),
+    pullSecrets: gauge("pull_secrets", "Namespaces by the state of their pull secret; at the leader.", [
+      "state",
+    ]),
+    pullSecretWrites: counter("pull_secret_writes_total", "Writes of pull secrets by outcome.", ["outcome"]),
+    robotRotations: counter("robot_rotations_total", "Robot accounts made, removed, and failures of both.", [
+      "outcome",
+    ]),
+    leader: gauge("leader", "1 at the replica that reads registries and writes robots, secrets and spaces."),
     watchRestarts: counter("watch_restarts_total", "Watches that ended and were begun anew.", ["resource"]),
     watchLastEventAge: gauge(
       "watch_last_event_age_seconds",

@@ -20,6 +20,7 @@ export function registry(name: string, more: Partial<Registry> = {}): Registry {
     credentialsSecret: `${name}-login`,
     pullCredentialsSecret: null,
     caSecret: null,
+    treatsProxyCachesAsPrivate: false,
     workspace: null,
     ...more,
     spellings,
@@ -69,6 +70,8 @@ export interface SnapshotParts {
   /** Registry name → its spaces; a registry left out has no catalogue. */
   readonly catalogues?: Readonly<Record<string, readonly Space[] | Catalogue>>;
   readonly pins?: Readonly<Record<string, number>>;
+  /** Left out, Berth has made no space; null where nobody keeps a record of them. */
+  readonly ownSpaces?: Readonly<Record<string, number>> | null;
   readonly strictServiceAccounts?: readonly string[];
 }
 
@@ -90,6 +93,8 @@ export function snapshotOf(parts: SnapshotParts): Snapshot {
       ]),
     ),
     pins: new Map(Object.entries(parts.pins ?? {})),
+    ownSpaces: new Map(Object.entries(parts.ownSpaces ?? {})),
+    ownSpacesRead: parts.ownSpaces !== null,
     strictServiceAccounts: new Set(parts.strictServiceAccounts),
   };
 }

@@ -5,6 +5,7 @@ import { createMetrics } from "../src/metrics.ts";
 const documented: Readonly<Record<string, readonly string[]>> = {
   admission_reviews_total: ["path", "operation", "kind", "verdict"],
   admission_refusals_total: ["reason"],
+  admission_warnings_total: ["reason"],
   admission_duration_seconds: ["path"],
   admission_in_flight: [],
   catalogue_age_seconds: ["registry"],
@@ -19,6 +20,10 @@ const documented: Readonly<Record<string, readonly string[]>> = {
   snapshot_generation: [],
   workspaces: [],
   namespaces: ["workspace"],
+  pull_secrets: ["state"],
+  pull_secret_writes_total: ["outcome"],
+  robot_rotations_total: ["outcome"],
+  leader: [],
   watch_restarts_total: ["resource"],
   watch_last_event_age_seconds: ["resource"],
   build_info: ["version"],

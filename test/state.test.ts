@@ -1,7 +1,9 @@
 import { expect } from "chai";
 import { catalogueOf, type Catalogue } from "../src/domain/catalogue.ts";
+import { decide, questionAbout } from "../src/domain/decision.ts";
+import { nothingToAsk } from "../src/domain/knowledge.ts";
 import type { Snapshot } from "../src/domain/snapshot.ts";
-import { createCell, createState, type State } from "../src/state.ts";
+import { createCell, createState, isSameMap, type State } from "../src/state.ts";
 import { policyOf, registry, rules, space } from "./builders.ts";
 
 describe("a cell", () => {
@@ -73,6 +75,11 @@ describe("the state", () => {
     ["the namespaces", () => state.replaceNamespaces(namespaces), ["namespaces", "namespacesRead"]],
     ["a catalogue", () => state.replaceCatalogue("managed", catalogue(1)), ["catalogues"]],
     [
+      "Berth's own spaces",
+      () => state.replaceOwnSpaces(new Map([["managed/team-a", 1]])),
+      ["ownSpaces", "ownSpacesRead"],
+    ],
+    [
       "the strict accounts",
       () => state.replaceStrictServiceAccounts(new Set(["shop/default"])),
       ["strictServiceAccounts"],
@@ -93,6 +100,18 @@ describe("the state", () => {
       expect(different.sort()).to.deep.equal([...changed].sort());
     });
   }
+
+  it("knows Berth's own spaces once somebody has said which they are, if none", () => {
+    expect(state.snapshot()).to.include({ ownSpacesRead: false });
+    state.replaceOwnSpaces(new Map());
+    const before = state.snapshot();
+    expect(before).to.include({ ownSpacesRead: true });
+    state.replaceOwnSpaces(new Map());
+    expect(state.snapshot(), "nothing new").to.equal(before);
+    const own = new Map([["managed/team-a", 3]]);
+    state.replaceOwnSpaces(own);
+    expect(state.snapshot()).to.include({ ownSpaces: own, generation: before.generation + 1 });
+  });
 
   it("forgets the catalogue of a registry that is gone, and keeps the others", () => {
     state.replaceCatalogue("managed", catalogue(1));
@@ -137,6 +156,64 @@ describe("the state", () => {
       expect(pins()).to.deep.equal({ "managed/team-a/12": 9 });
     });
 
+    it("that are published keep a binding closed to the space that took the name meanwhile, whatever comes first", () => {
+      const steps: readonly (() => void)[] = [
+        () => state.adoptPins(new Map([["managed/team-a/12", 3]])),
+        () => state.replaceCatalogue("managed", catalogue(9)),
+        () => state.replacePolicy(policy("12 managed/team-a")),
+      ];
+      const orders = [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+      ];
+      for (const order of orders) {
+        state = createState(rules);
+        for (const step of order) steps[step]?.();
+        expect(pins(), order.join()).to.deep.equal({ "managed/team-a/12": 3 });
+        const use = { path: "spec.containers[0].image", container: "c", image: "managed.test/team-a/app" };
+        state.replaceNamespaces(namespaces);
+        const verdict = decide(state.snapshot(), questionAbout("shop", [use], { knowledge: nothingToAsk }));
+        expect(verdict.kind === "refuse" && verdict.refusals[0]?.reason, order.join()).to.equal(
+          "space-replaced",
+        );
+      }
+    });
+
+    it("that are published are kept until the policy is read, and then those of its bindings", () => {
+      const all = new Map([
+        ["managed/team-a/12", 3],
+        ["managed/team-b/13", 4],
+      ]);
+      state.adoptPins(all);
+      state.replaceCatalogue("managed", catalogue(9));
+      expect(pins()).to.deep.equal(Object.fromEntries(all));
+      state.replacePolicy(policy("12 managed/team-a"));
+      expect(pins()).to.deep.equal({ "managed/team-a/12": 3 });
+      state.adoptPins(all);
+      expect(pins()).to.deep.equal({ "managed/team-a/12": 3 });
+    });
+
+    it("that are published and no news publish nothing", () => {
+      state.replaceCatalogue("managed", catalogue(3));
+      state.replacePolicy(policy("12 managed/team-a"));
+      const before = state.snapshot();
+      state.adoptPins(
+        new Map([
+          ["managed/team-a/12", 3],
+          ["managed/gone/12", 1],
+        ]),
+      );
+      expect(state.snapshot()).to.equal(before);
+      state.replaceCatalogue("managed", catalogue(3, 2_000));
+      expect(state.snapshot().pins, "and a listing that moves none leaves the very map").to.equal(
+        before.pins,
+      );
+    });
+
     it("does not reckon when only the namespaces change", () => {
       state.replaceCatalogue("managed", catalogue(3));
       state.replacePolicy(policy("12 managed/team-a"));
@@ -145,4 +222,17 @@ describe("the state", () => {
       expect(state.snapshot().pins).to.equal(before);
     });
   });
+});
+
+describe("two maps", () => {
+  const one = new Map([["a", 1]]);
+  const others: [title: string, other: ReadonlyMap<string, number | null>, same: boolean][] = [
+    ["are the same with the same entries", new Map([["a", 1]]), true],
+    ["differ in a value", new Map([["a", 2]]), false],
+    ["differ in a key", new Map([["b", 1]]), false],
+    ["differ in size", new Map(), false],
+  ];
+  for (const [title, other, same] of others) {
+    it(title, () => expect(isSameMap<string, number | null>(one, other)).to.equal(same));
+  }
 });

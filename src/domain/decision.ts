@@ -1,16 +1,17 @@
 // May this namespace run these images? One synchronous function of (snapshot, question): no clock, no I/O, no log.
 // What the snapshot does not know, the core asks for (`not-known-yet`); the caller looks it up and decides again.
 
+import { bindingFault } from "./binding-validity.ts";
 import type { Space } from "./catalogue.ts";
 import { parseImageReference, type ImageReference, type Malformation } from "./image-reference.ts";
 import { noKnowledge, type Knowledge, type Unavailable, type Unknown } from "./knowledge.ts";
-import { boundId } from "./pins.ts";
 import { spaceKey, type Registry } from "./policy.ts";
 import type { ImageUse } from "./pod-spec.ts";
 import type { AllowReason, ImageRefusalReason } from "./reasons.ts";
 import { canonicalHost } from "./registry-host.ts";
-import type { Snapshot } from "./snapshot.ts";
+import { isExempt, type Snapshot } from "./snapshot.ts";
 import { isSpaceName } from "./space-name.ts";
+import { visibilityOn } from "./visibility.ts";
 
 /** Name of the pull secret that Berth keeps in each namespace that needs one. */
 export const pullSecretName = "berth-pull";
@@ -127,10 +128,6 @@ export function decide(snapshot: Snapshot, question: Question): Verdict {
     return { kind: "refuse", judgements, refusals: [aboutObject("pull-secret-not-injected", null)] };
   }
   return { kind: "allow-with-pull-secret", judgements };
-}
-
-function isExempt(snapshot: Snapshot, namespace: string): boolean {
-  return namespace === snapshot.rules.berthNamespace || snapshot.policy.exemptNamespaces.has(namespace);
 }
 
 /** Undefined when something was added to `unknowns`: the image is judged once that is answered. */
@@ -256,7 +253,8 @@ function judgeSpace(at: Case, name: string, unknowns: Unknown[]): Judgement | un
   const space = fresh ? reading.space : (catalogue.spaces.get(name) ?? null);
 
   const mistrusted = catalogue.stale && snapshot.rules.stale === "refuse-unbound" && !fresh;
-  if (space?.visibility === "public" && !mistrusted) return allow(found, "public-space", false);
+  const isPublic = space !== null && visibilityOn(registry, space) === "public";
+  if (isPublic && !mistrusted) return allow(found, "public-space", false);
 
   const judged = judgePrivate(at, found, space, mistrusted, unknowns);
   if (judged === undefined || judged.allowed) return judged;
@@ -289,15 +287,16 @@ function judgePrivate(
     workspace === null
       ? undefined
       : snapshot.policy.bindings.get(spaceKey(registry.name, space.name))?.get(workspace);
-  if (binding === undefined) {
+  const fault = binding && bindingFault(snapshot, binding, space);
+  // A space that the policy declares and that somebody else made is as good as not bound.
+  if (binding === undefined || fault === "not-adopted") {
     if (mistrusted) return refuse(found, "catalogue-stale", { workspace });
     return refuse(found, workspace === null ? "namespace-without-workspace" : "space-not-bound", {
       workspace,
     });
   }
-  const id = boundId(snapshot.pins, binding);
-  if (id !== undefined && id !== space.id) return refuse(found, "space-replaced", { workspace });
-  return space.visibility === "public"
+  if (fault === "replaced") return refuse(found, "space-replaced", { workspace });
+  return visibilityOn(registry, space) === "public"
     ? allow(found, "public-space", false)
     : allow(found, "bound-space", true);
 }
@@ -322,6 +321,24 @@ function homeOf(at: Case, unknowns: Unknown[]): Home | undefined {
       : { kind: "unknown", unanswered: null };
   }
   return { kind: "unknown", unanswered: answer?.why ?? null };
+}
+
+/** A login that a Pod needs to pull: that of a space's robot, or the registry's own where `space` is null. */
+export interface CredentialNeed {
+  readonly registry: string;
+  readonly space: string | null;
+}
+
+/** What the pull secret has to hold for the images that are allowed; each once. */
+export function credentialNeeds(judgements: readonly Judgement[]): readonly CredentialNeed[] {
+  const needs = new Map<string, CredentialNeed>();
+  for (const judgement of judgements) {
+    if (!judgement.allowed || !judgement.needsPullSecret || judgement.registry === null) continue;
+    const space = judgement.reason === "bound-space" ? judgement.space : null;
+    const registry = judgement.registry.name;
+    needs.set(spaceKey(registry, space ?? ""), { registry, space });
+  }
+  return [...needs.values()];
 }
 
 /** The Harbor project that a repository belongs to: its first path element, if there is a second. */

@@ -8,7 +8,7 @@ import {
   type PolicyContent,
   type PolicyDocument,
 } from "./policy-document.ts";
-import { mergeDocuments, type Finding, type InForce } from "./policy-merge.ts";
+import { mergeDocuments, type Finding, type GoodDocument, type InForce } from "./policy-merge.ts";
 import { listed, placed, sourceName, type DocumentProblem } from "./policy-problem.ts";
 import type { Policy, PolicyConfigMap, PolicyProblem, PolicySource, TextOrigin } from "./policy.ts";
 
@@ -148,14 +148,18 @@ function mergeAll(
   documents: ReadonlyMap<string, KeptDocument>,
   previous: ParsedPolicies | undefined,
 ): ParsedPolicies {
-  const good = [...documents].flatMap(([id, { source, good }]) =>
-    good === null ? [] : [{ id, name: sourceName(source), content: good.content }],
-  );
-  const { policy, holders, findings } = mergeDocuments(good, previous);
+  const { policy, holders, findings } = mergeDocuments(goodDocuments({ documents }), previous);
   const findingOf = new Map(findings.map((finding) => [finding.id, finding]));
   const problems = [...documents].flatMap(([id, document]) => problemsOf(document, findingOf.get(id)));
   const lastGoodTexts = [...documents].flatMap(([id, document]) => lastGoodOf(document, findingOf.get(id)));
   return { policy: { ...policy, problems }, holders, documents, lastGoodTexts };
+}
+
+/** What is in force of each document that was ever good, as the merge takes it. */
+export function goodDocuments({ documents }: Pick<ParsedPolicies, "documents">): readonly GoodDocument[] {
+  return [...documents].flatMap(([id, { source, good }]) =>
+    good === null ? [] : [{ id, name: sourceName(source), content: good.content }],
+  );
 }
 
 function problemsOf(

@@ -135,11 +135,19 @@ const harbor = z.strictObject({
   ...everyRegistry,
   // Without a login a Harbor lists its public projects only, and makes no robots.
   credentialsSecret: secretName,
+  proxyCaches: z.enum(["as-harbor-says", "private"]).optional(),
 });
 const dockerRegistry = z.strictObject({
   type: z.literal(registryTypes[1]),
   ...everyRegistry,
   credentialsSecret: secretName.optional(),
+  proxyCaches: z
+    .unknown()
+    .check((context) => {
+      const message = "expected no such key: a docker-registry has no spaces, and so no proxy caches";
+      context.issues.push({ code: "custom", message, input: context.value });
+    })
+    .optional(),
 });
 const declaredSpace = z.strictObject({
   registry: registryName,
@@ -433,6 +441,7 @@ function registryOf(written: WrittenRegistry): Registry {
     credentialsSecret: written.credentialsSecret ?? null,
     pullCredentialsSecret: written.pullCredentialsSecret ?? null,
     caSecret: written.caSecret ?? null,
+    treatsProxyCachesAsPrivate: written.type === "harbor" && written.proxyCaches === "private",
     workspace: written.workspace ?? null,
   };
 }
@@ -467,6 +476,12 @@ function* registryWarnings(registry: WrittenRegistry): Generator<Warning> {
     yield [
       ["credentialsSecret"],
       "is handed out to every namespace of the workspace: name a login that cannot push as pullCredentialsSecret",
+    ];
+  }
+  if (type === "harbor" && workspace !== undefined && registry.proxyCaches === "private") {
+    yield [
+      ["proxyCaches"],
+      "is not used: all spaces of this registry are for its workspace, and for no other",
     ];
   }
   if (handsOutLogin && credentialsSecret !== undefined && credentialsSecret === pullCredentialsSecret) {

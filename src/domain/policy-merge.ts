@@ -280,17 +280,14 @@ function settleSpaces(
   contributions: readonly Contribution[],
   registries: ReadonlyMap<string, Registry>,
   previous: InForce | undefined,
-): readonly DeclaredSpace[] {
-  const before = new Map(
-    previous?.policy.spaces.map((space) => [spaceKey(space.registry, space.name), space]),
-  );
+): Policy["spaces"] {
   const claims = new Map<string, Claim<DeclaredSpace>>();
   for (const claim of claimsOf(contributions, ({ spaces }) => spaces)) {
     const { registry, name } = claim.value;
     if (harborOf(claim, `the space ${name}`, registries) === undefined) continue;
     const key = spaceKey(registry, name);
     const seniority = ({ value }: Claim<DeclaredSpace>): number =>
-      Number(isSameSpace(value, before.get(key)));
+      Number(isSameSpace(value, previous?.policy.spaces.get(key)));
     const held = claims.get(key);
     if (held === undefined) {
       claims.set(key, claim);
@@ -303,7 +300,7 @@ function settleSpaces(
       );
     }
   }
-  return [...claims.values()].map(({ value }) => value);
+  return new Map([...claims].map(([key, { value }]) => [key, value]));
 }
 
 function isSameSpace(a: DeclaredSpace, b: DeclaredSpace | undefined): boolean {

@@ -16,6 +16,8 @@ export interface Registry {
   readonly credentialsSecret: string | null;
   readonly pullCredentialsSecret: string | null;
   readonly caSecret: string | null;
+  /** Its proxy caches count as private, whatever Harbor says of them (visibility.ts). */
+  readonly treatsProxyCachesAsPrivate: boolean;
   /** The workspace that integrated it; null when administrators did. */
   readonly workspace: string | null;
 }
@@ -89,7 +91,8 @@ export interface Policy {
   readonly registries: ReadonlyMap<string, Registry>;
   /** Canonical host → who claims it: one registry, or several Harbors that differ in `workspace`. */
   readonly registriesByHost: ReadonlyMap<string, readonly Registry[]>;
-  readonly spaces: readonly DeclaredSpace[];
+  /** By {@link spaceKey}. */
+  readonly spaces: ReadonlyMap<string, DeclaredSpace>;
   /** {@link spaceKey} → workspace → binding. */
   readonly bindings: ReadonlyMap<string, ReadonlyMap<string, Binding>>;
   /** How many documents are in force. */
@@ -109,7 +112,7 @@ export const emptyPolicy: Policy = {
   exemptNamespaces: new Set(),
   registries: new Map(),
   registriesByHost: new Map(),
-  spaces: [],
+  spaces: new Map(),
   bindings: new Map(),
   documents: 0,
   problems: [],

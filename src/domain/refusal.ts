@@ -7,6 +7,7 @@
 import type { Judgement, Refusal } from "./decision.ts";
 import type { Malformation } from "./image-reference.ts";
 import type { Policy } from "./policy.ts";
+import { keyHostsOf } from "./key-spellings.ts";
 import { publicReason, type ImageRefusalReason } from "./reasons.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { suggestHosts, suggestSpaces } from "./suggestion.ts";
@@ -194,9 +195,15 @@ export function spellingWarning(judgement: Judgement): string | undefined {
   if (!judgement.allowed || !judgement.needsPullSecret) return undefined;
   const { registry, reference, use } = judgement;
   if (registry === null || reference === null || use === null) return undefined;
-  if (registry.spellings.includes(reference.host)) return undefined;
+  if (keyHostsOf(registry).includes(reference.host)) return undefined;
   const where = whereInWords(use.container, use.path);
   return `${where}: write the host as "${textOf(registry.spellings[0])}", not "${printable(reference.host, 100)}": the kubelet finds a pull secret by the exact spelling`;
+}
+
+/** The Pod is admitted without the login that it needs; one line of at most 120 characters, which no client cuts. */
+export function missingSecretWarning(secret: string, state: "missing" | "outdated"): string {
+  const fault = state === "missing" ? "is not there yet" : "is not up to date yet";
+  return `pull secret ${secret} ${fault}: the node tries until it is; if that lasts, tell a platform administrator`;
 }
 
 /** An image that comes into a Pod which was made without the pull secret: the list cannot be changed any more. */

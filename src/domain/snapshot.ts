@@ -31,6 +31,15 @@ export interface Snapshot {
   readonly strictServiceAccounts: ReadonlySet<string>;
   /** Binding (see pins.ts) → the id that its space had when the binding was first seen. */
   readonly pins: ReadonlyMap<string, number>;
+  /** {@link spaceKey} → the id of the declared space that Berth made or adopted there; 0 while it is being made. */
+  readonly ownSpaces: ReadonlyMap<string, number>;
+  /** False where nobody keeps such a record, as beside a folder: declared spaces then count as Berth's own. */
+  readonly ownSpacesRead: boolean;
+}
+
+/** Never judged: Berth's own namespace, and those that the policy exempts. */
+export function isExempt({ rules, policy }: Snapshot, namespace: string): boolean {
+  return namespace === rules.berthNamespace || policy.exemptNamespaces.has(namespace);
 }
 
 export function firstSnapshot(rules: Rules): Snapshot {
@@ -44,6 +53,8 @@ export function firstSnapshot(rules: Rules): Snapshot {
     catalogues: new Map(),
     strictServiceAccounts: new Set(),
     pins: new Map(),
+    ownSpaces: new Map(),
+    ownSpacesRead: false,
   };
 }
 

@@ -1,11 +1,12 @@
 // What else a refused namespace may use: the spaces it may see, nearest names first. It never names a private
 // space that is not bound to the namespace's workspace, since that would tell a tenant of other tenants' spaces.
 
+import { bindingHolds } from "./binding-validity.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { editDistance } from "./edit-distance.ts";
-import { boundId } from "./pins.ts";
 import type { Binding, Policy, Registry } from "./policy.ts";
 import type { Snapshot } from "./snapshot.ts";
+import { visibilityOn } from "./visibility.ts";
 
 /** Enough to choose from, short enough to read. */
 const maxSuggestions = 5;
@@ -25,7 +26,7 @@ export function suggestSpaces(
 ): readonly string[] {
   const catalogue = snapshot.catalogues.get(registry.name);
   if (catalogue === undefined) return [];
-  const names = new Set(around(publicNames(catalogue), wanted));
+  const names = new Set(around(publicNames(registry, catalogue), wanted));
   if (audience === "workspace" && workspace !== null) {
     for (const name of boundNames(snapshot, registry, workspace, catalogue)) names.add(name);
   }
@@ -39,14 +40,19 @@ export function suggestSpaces(
 
 /** Sorted once a catalogue's spaces: they are never edited, so what was sorted stays right. */
 const sortedPublicNames = new WeakMap<Catalogue["spaces"], readonly string[]>();
+/** The same where the policy has proxy caches count as private. */
+const sortedWithoutProxyCaches: typeof sortedPublicNames = new WeakMap();
 
-function publicNames(catalogue: Catalogue): readonly string[] {
-  const known = sortedPublicNames.get(catalogue.spaces);
+function publicNames(registry: Registry, catalogue: Catalogue): readonly string[] {
+  const sorted = registry.treatsProxyCachesAsPrivate ? sortedWithoutProxyCaches : sortedPublicNames;
+  const known = sorted.get(catalogue.spaces);
   if (known !== undefined) return known;
   const names: string[] = [];
-  for (const space of catalogue.spaces.values()) if (space.visibility === "public") names.push(space.name);
+  for (const space of catalogue.spaces.values()) {
+    if (visibilityOn(registry, space) === "public") names.push(space.name);
+  }
   names.sort();
-  sortedPublicNames.set(catalogue.spaces, names);
+  sorted.set(catalogue.spaces, names);
   return names;
 }
 
@@ -75,9 +81,8 @@ function boundNames(
   const names: string[] = [];
   for (const binding of bindings.slice(0, maxCompared)) {
     if (binding.registry !== registry.name) continue;
-    const id = boundId(snapshot.pins, binding);
     const space = catalogue.spaces.get(binding.space);
-    if (space !== undefined && (id === undefined || id === space.id)) names.push(binding.space);
+    if (space !== undefined && bindingHolds(snapshot, binding, space)) names.push(binding.space);
   }
   return names;
 }

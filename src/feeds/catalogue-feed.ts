@@ -12,6 +12,7 @@ import {
 import type { Registry } from "../domain/policy.ts";
 import { accessOf, type Secrets } from "../domain/registry-access.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
+import { visibilityOn } from "../domain/visibility.ts";
 import { silentLog, type Log } from "../log.ts";
 import { createLoop, type Loop, type Stoppable } from "../loop.ts";
 import type { Cell, State } from "../state.ts";
@@ -50,6 +51,8 @@ export interface CatalogueFeedOptions {
 }
 
 export interface CatalogueFeed extends Stoppable {
+  /** Reads the registry now rather than at its next beat; of no effect where it is not being read. */
+  refresh(registry: string): void;
   /** By registry name: each Harbor that is being read. */
   status(): ReadonlyMap<string, RegistryStatus>;
 }
@@ -170,6 +173,7 @@ export function startCatalogueFeed(
   follow();
 
   return {
+    refresh: (registry) => readers.get(registry)?.loop?.wake(),
     status: () => new Map([...readers].map(([name, { status }]) => [name, status])),
     async stop() {
       for (const cancel of unsubscribe) cancel();
@@ -282,11 +286,17 @@ export interface CatalogueFacts {
 
 /** By registry name, for each catalogue of the snapshot. */
 export function catalogueFacts(snapshot: Snapshot, now: number): ReadonlyMap<string, CatalogueFacts> {
-  return new Map([...snapshot.catalogues].map(([name, catalogue]) => [name, factsOf(catalogue, now)]));
+  const { catalogues, policy } = snapshot;
+  return new Map(
+    [...catalogues].map(([name, catalogue]) => [name, factsOf(policy.registries.get(name), catalogue, now)]),
+  );
 }
 
-function factsOf(catalogue: Catalogue, now: number): CatalogueFacts {
+/** The registry is undefined for a moment after it left the policy. */
+function factsOf(registry: Registry | undefined, catalogue: Catalogue, now: number): CatalogueFacts {
   const spaces = { public: 0, private: 0 };
-  for (const { visibility } of catalogue.spaces.values()) spaces[visibility] += 1;
+  for (const space of catalogue.spaces.values()) {
+    spaces[registry === undefined ? space.visibility : visibilityOn(registry, space)] += 1;
+  }
   return { ageMs: now - catalogue.readAt, spaces };
 }

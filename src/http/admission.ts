@@ -2,19 +2,22 @@
 // the snapshot does not know is asked of the look-ups, once, within the request's deadline.
 
 import {
+  credentialNeeds,
   decide,
   pullSecretName,
   questionAbout,
+  type CredentialNeed,
   type FinalVerdict,
   type Judgement,
   type Question,
   type Refusal,
 } from "../domain/decision.ts";
-import type { Unknown } from "../domain/knowledge.ts";
+import type { Knowledge, Unknown } from "../domain/knowledge.ts";
 import { isMirrorPod, pullSecretNames, pullSecretPatch, serviceAccountOf } from "../domain/pod-spec.ts";
-import { publicReason } from "../domain/reasons.ts";
+import { publicReason, type WarningReason } from "../domain/reasons.ts";
 import {
   lateSecretWarning,
+  missingSecretWarning,
   refusalMessage,
   spellingWarning,
   strictAccountWarning,
@@ -31,7 +34,8 @@ import {
 } from "./admission-review.ts";
 import type { Guard, GuardVerdict } from "./guard.ts";
 import { decideAfterLookUps, type LookUpNeeds } from "./look-ups.ts";
-import { questionOf, type AdmissionPath, type QuestionRules } from "./workload-question.ts";
+import { createWaitingRoom, type PullSecrets, type WaitingRoom } from "./pull-secret-wait.ts";
+import { isNewPod, questionOf, type AdmissionPath, type QuestionRules } from "./workload-question.ts";
 
 export interface Reviewed {
   readonly path: AdmissionPath;
@@ -48,6 +52,8 @@ export interface AdmissionNeeds extends LookUpNeeds, QuestionRules {
   readonly askersAreTrusted: boolean;
   readonly count: (reviewed: Reviewed) => void;
   readonly countRefusal: (reason: string) => void;
+  readonly countWarning: (reason: WarningReason) => void;
+  readonly pullSecrets: PullSecrets;
   /** Milliseconds, monotonic. */
   readonly now: () => number;
 }
@@ -57,10 +63,11 @@ export interface Reply {
   readonly body: string;
 }
 
-/** Answers a body; at once when nothing has to be looked up. */
+/** Answers a body; at once when nothing has to be looked up or waited for. */
 export type Admission = (path: AdmissionPath, body: Buffer, timeoutMs: number) => Reply | Promise<Reply>;
 
 export function createAdmission(needs: AdmissionNeeds): Admission {
+  const waitingRoom = createWaitingRoom(needs.pullSecrets, needs.log);
   return (path, body, timeoutMs) => {
     const begun = needs.now();
     const decoded = decodeReview(body);
@@ -69,7 +76,8 @@ export function createAdmission(needs: AdmissionNeeds): Admission {
         return { status: 400, body: `Berth answers AdmissionReviews only: ${decoded.problem}\n` };
       case "odd": {
         const question = questionAbout("", [], { malformed: [decoded.problem] });
-        return answerQuestion({ needs, path, begun, question, review: oddReview(decoded.uid) }, timeoutMs);
+        const review = oddReview(decoded.uid);
+        return answerQuestion({ needs, waitingRoom, path, begun, timeoutMs, question, review });
       }
       case "review": {
         const { review } = decoded;
@@ -77,7 +85,7 @@ export function createAdmission(needs: AdmissionNeeds): Admission {
         if (guarded !== undefined) return guarded;
         const question = questionOf(needs, path, review);
         if (question === undefined) return pass(needs, path, begun, review);
-        return answerQuestion({ needs, path, begun, question, review }, timeoutMs);
+        return answerQuestion({ needs, waitingRoom, path, begun, timeoutMs, question, review });
       }
     }
   };
@@ -103,8 +111,10 @@ function oddReview(uid: string): Review {
 /** One review on its way to an answer. */
 interface Passage {
   readonly needs: AdmissionNeeds;
+  readonly waitingRoom: WaitingRoom;
   readonly path: AdmissionPath;
   readonly begun: number;
+  readonly timeoutMs: number;
   readonly review: Review;
   readonly question: Question;
 }
@@ -173,27 +183,63 @@ function pass(needs: AdmissionNeeds, path: AdmissionPath, begun: number, review:
   return { status: 200, body: encodeAnswer({ uid: review.uid, allowed: true }) };
 }
 
-function answerQuestion(passage: Passage, timeoutMs: number): Reply | Promise<Reply> {
+function answerQuestion(passage: Passage): Reply | Promise<Reply> {
   const snapshot = passage.needs.snapshot();
   const verdict = decide(snapshot, passage.question);
-  if (verdict.kind === "not-known-yet") return answerAfterLookUps(passage, verdict.unknowns, timeoutMs);
-  return reply(passage, snapshot, verdict);
+  if (verdict.kind === "not-known-yet") return answerAfterLookUps(passage, verdict.unknowns);
+  return answerInTime(passage, { snapshot, verdict, knowledge: passage.question.knowledge });
 }
 
-async function answerAfterLookUps(
-  passage: Passage,
-  unknowns: readonly Unknown[],
-  timeoutMs: number,
-): Promise<Reply> {
-  const { needs, question } = passage;
-  const { snapshot, verdict } = await decideAfterLookUps(needs, question, unknowns, timeoutMs);
-  return reply(passage, snapshot, verdict);
+async function answerAfterLookUps(passage: Passage, unknowns: readonly Unknown[]): Promise<Reply> {
+  const { needs, question, timeoutMs } = passage;
+  return answerInTime(passage, await decideAfterLookUps(needs, question, unknowns, timeoutMs));
 }
 
-function reply(passage: Passage, snapshot: Snapshot, verdict: FinalVerdict): Reply {
+/** A verdict, and what it was made from. */
+interface Decided {
+  readonly snapshot: Snapshot;
+  readonly verdict: FinalVerdict;
+  readonly knowledge: Knowledge;
+}
+
+/** `/mutate` lets a Pod wait for its pull secret: at once where that is there, or none is needed. */
+function answerInTime(passage: Passage, decided: Decided): Reply | Promise<Reply> {
+  const { needs, waitingRoom, path, begun, timeoutMs, review } = passage;
+  if (path === "validate") return reply(passage, decided);
+  const needed = credentialsNeeded(review, decided);
+  if (needed.length === 0) return reply(passage, decided);
+  const remainingMs = timeoutMs - (needs.now() - begun);
+  const { namespace } = passage.question;
+  const arrival = waitingRoom.arrival(namespace, workspaceIn(namespace, decided), needed, remainingMs);
+  return arrival === undefined ? reply(passage, decided) : arrival.then(() => reply(passage, decided));
+}
+
+/**
+ * What a Pod that is being created will pull with. Nothing on a dry run, for which no Secret is written, and where
+ * the Pod would not come to be or may not name a Secret.
+ */
+function credentialsNeeded(review: Review, { snapshot, verdict }: Decided): readonly CredentialNeed[] {
+  const { object, dryRun } = review;
+  if (!isNewPod(review) || dryRun || !needsSecret(snapshot, verdict)) return [];
+  return object === null || isMirrorPod(object) ? [] : credentialNeeds(verdict.judgements);
+}
+
+/** Where a refusal does not hold, an image that is allowed needs its secret all the same. */
+function needsSecret({ policy }: Snapshot, verdict: FinalVerdict): boolean {
+  if (verdict.kind !== "refuse") return verdict.kind === "allow-with-pull-secret";
+  return policy.mode !== "enforce" && verdict.judgements.some(needsPullSecret);
+}
+
+/** A namespace that has just been made may be known from a look-up alone. */
+function workspaceIn(namespace: string, { snapshot, knowledge }: Decided): string | null {
+  const live = knowledge.namespace?.kind === "read" ? knowledge.namespace.workspace : null;
+  return snapshot.namespaces.get(namespace) ?? live;
+}
+
+function reply(passage: Passage, decided: Decided): Reply {
   const { needs, path, begun, review } = passage;
-  const answer =
-    path === "mutate" ? mutation(passage, snapshot, verdict) : validation(passage, snapshot, verdict);
+  const { snapshot, verdict } = decided;
+  const answer = path === "mutate" ? mutation(passage, snapshot, verdict) : validation(passage, decided);
   const seconds = elapsed(needs, begun);
   needs.count({ path, ...labelsOf(needs, review), verdict: verdict.kind, seconds });
   if (path === "validate" && verdict.kind === "refuse") {
@@ -206,13 +252,9 @@ function reply(passage: Passage, snapshot: Snapshot, verdict: FinalVerdict): Rep
 /** `/mutate` never refuses: `/validate` does, once, when every webhook has had its say. */
 function mutation({ review, question }: Passage, snapshot: Snapshot, verdict: FinalVerdict): Answer {
   const { uid, object } = review;
-  const wanted =
-    verdict.kind === "allow-with-pull-secret" ||
-    (verdict.kind === "refuse" &&
-      snapshot.policy.mode !== "enforce" &&
-      verdict.judgements.some(needsPullSecret));
   const mirror = object !== null && isMirrorPod(object);
-  const operation = wanted && !mirror ? pullSecretPatch(object, pullSecretName) : undefined;
+  const operation =
+    needsSecret(snapshot, verdict) && !mirror ? pullSecretPatch(object, pullSecretName) : undefined;
   if (operation === undefined) return { uid, allowed: true };
   const account = serviceAccountOf(object);
   if (!snapshot.strictServiceAccounts.has(`${question.namespace}/${account}`)) {
@@ -227,12 +269,16 @@ function needsPullSecret(judgement: Judgement): boolean {
   return judgement.allowed && judgement.needsPullSecret;
 }
 
-function validation(passage: Passage, snapshot: Snapshot, verdict: FinalVerdict): Answer {
+function validation(passage: Passage, decided: Decided): Answer {
   const { needs, review, question } = passage;
+  const { snapshot, verdict } = decided;
   const { uid } = review;
   const { mode } = snapshot.policy;
-  const auditAnnotations = annotationsOf(needs, snapshot, question.namespace, verdict);
-  const warnings = [...warningsAbout(snapshot, verdict.judgements), ...lateSecretWarnings(review, verdict)];
+  const cautions = cautionsAbout(passage, decided);
+  const codes = new Set(cautions.flatMap(({ reason }) => reason ?? []));
+  for (const code of codes) needs.countWarning(code);
+  const auditAnnotations = annotationsOf(needs, snapshot, question.namespace, verdict, codes);
+  const warnings = cautions.map(({ text }) => text);
   if (verdict.kind !== "refuse") {
     return {
       uid,
@@ -258,13 +304,38 @@ function validation(passage: Passage, snapshot: Snapshot, verdict: FinalVerdict)
   }
 }
 
-function warningsAbout(snapshot: Snapshot, judgements: readonly Judgement[]): readonly string[] {
-  const warnings: string[] = [];
-  for (const judgement of judgements) {
-    const warning = spellingWarning(judgement) ?? unlistedWarning(snapshot.policy, judgement);
-    if (warning !== undefined) warnings.push(warning);
-  }
-  return warnings;
+/** A warning; those with a code are counted, and annotated. */
+interface Caution {
+  readonly reason: WarningReason | null;
+  readonly text: string;
+}
+
+/** What may go wrong with an object that is admitted: about one that is not, its refusal says enough. */
+function cautionsAbout(passage: Passage, decided: Decided): readonly Caution[] {
+  const { snapshot, verdict } = decided;
+  if (verdict.kind === "refuse" && snapshot.policy.mode === "enforce") return [];
+  return [
+    ...verdict.judgements.flatMap((judgement) => cautionAbout(snapshot, judgement)),
+    ...lateSecretWarnings(passage.review, verdict).map((text) => ({ reason: null, text })),
+    ...missingSecretCautions(passage, decided),
+  ];
+}
+
+function cautionAbout({ policy }: Snapshot, judgement: Judgement): readonly Caution[] {
+  const spelling = spellingWarning(judgement);
+  if (spelling !== undefined) return [{ reason: "pull-secret-does-not-match", text: spelling }];
+  const unlisted = unlistedWarning(policy, judgement);
+  return unlisted === undefined ? [] : [{ reason: null, text: unlisted }];
+}
+
+/** `/mutate` has waited by now, so that what is missing still will be for a moment longer. */
+function missingSecretCautions({ needs, review, question }: Passage, decided: Decided): readonly Caution[] {
+  const needed = credentialsNeeded(review, decided);
+  if (needed.length === 0) return [];
+  const { namespace } = question;
+  const state = needs.pullSecrets.state(namespace, workspaceIn(namespace, decided), needed);
+  if (state === "current") return [];
+  return [{ reason: "pull-secret-missing", text: missingSecretWarning(pullSecretName, state) }];
 }
 
 /** `kubectl debug` and image edits bring images into Pods that are there already. */
@@ -282,15 +353,15 @@ function annotationsOf(
   snapshot: Snapshot,
   namespace: string,
   verdict: FinalVerdict,
+  warned: ReadonlySet<WarningReason>,
 ): AuditAnnotations {
   const found = verdict.kind === "refuse" ? [...verdict.judgements, ...verdict.refusals] : verdict.judgements;
-  const reasons = new Set(
-    found.map((judgement) =>
-      judgement.allowed || needs.askersAreTrusted
-        ? judgement.reason
-        : publicReason(judgement.reason, judgement.workspace),
-    ),
+  const judged = found.map((judgement) =>
+    judgement.allowed || needs.askersAreTrusted
+      ? judgement.reason
+      : publicReason(judgement.reason, judgement.workspace),
   );
+  const reasons = new Set<string>([...judged, ...warned]);
   return {
     verdict: verdict.kind === "refuse" ? "refuse" : "allow",
     reasons: [...reasons].join(","),

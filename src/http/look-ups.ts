@@ -36,7 +36,7 @@ export async function decideAfterLookUps(
   question: Question,
   unknowns: readonly Unknown[],
   timeoutMs: number,
-): Promise<{ readonly snapshot: Snapshot; readonly verdict: FinalVerdict }> {
+): Promise<{ readonly snapshot: Snapshot; readonly verdict: FinalVerdict; readonly knowledge: Knowledge }> {
   const aborter = new AbortController();
   const timer = setTimeout(() => aborter.abort(), Math.max(0, timeoutMs - reserveMs));
   try {
@@ -48,7 +48,7 @@ export async function decideAfterLookUps(
       // The snapshot of now, not that of the first try: it may know by itself what was asked.
       const snapshot = needs.snapshot();
       const verdict = decide(snapshot, { ...question, knowledge });
-      if (verdict.kind !== "not-known-yet") return { snapshot, verdict };
+      if (verdict.kind !== "not-known-yet") return { snapshot, verdict, knowledge };
       asked = verdict.unknowns;
     }
     throw new Error("a decision with final knowledge asked for more");
@@ -109,7 +109,7 @@ async function ask(
 }
 
 /** The answer, or that the deadline came first: a look-up that overlooks its signal must not hold up an answer. */
-function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T | Unavailable> {
+export function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T | Unavailable> {
   const deadline: Unavailable = { kind: "unavailable", why: "deadline" };
   if (signal.aborted) return Promise.resolve(deadline);
   return new Promise((resolve, reject) => {

@@ -9,6 +9,8 @@ import type { Stoppable } from "../loop.ts";
 export interface OperationsNeeds {
   /** What keeps the process from being asked, in words; empty when it is ready. */
   readonly notReady: () => readonly string[];
+  /** A line for people each, for example what is known of a registry; shown where they are asked for. */
+  readonly details?: () => readonly string[];
   /** The exposition format of Prometheus, and its content type. */
   readonly metrics: () => Promise<string>;
   readonly metricsType: string;
@@ -20,7 +22,7 @@ export interface OperationsServer extends Stoppable {
 }
 
 export async function startOperationsServer(
-  { notReady, metrics, metricsType, log }: OperationsNeeds,
+  { notReady, details = () => [], metrics, metricsType, log }: OperationsNeeds,
   listen: { readonly port: number; readonly host?: string },
 ): Promise<OperationsServer> {
   const app = express();
@@ -28,11 +30,16 @@ export async function startOperationsServer(
   app.get("/livez", (_request, response) => {
     response.type("text/plain").send("ok\n");
   });
-  app.get("/readyz", (_request, response) => {
+  app.get("/readyz", (request, response) => {
     const missing = notReady();
-    response.type("text/plain");
-    if (missing.length === 0) response.send("ok\n");
-    else response.status(503).send(missing.map((part) => `not ready: ${part}\n`).join(""));
+    const lines = missing.length === 0 ? ["ok"] : missing.map((part) => `not ready: ${part}`);
+    // As with the API server's own: /readyz?verbose.
+    if (request.query["verbose"] !== undefined) lines.push(...details().map(onOneLine));
+    const text = lines.map((line) => `${line}\n`).join("");
+    response
+      .status(missing.length === 0 ? 200 : 503)
+      .type("text/plain")
+      .send(text);
   });
   app.get("/metrics", async (_request, response) => {
     response.set("content-type", metricsType).send(await metrics());
@@ -61,4 +68,9 @@ export async function startOperationsServer(
       await closed;
     },
   };
+}
+
+/** A registry's own words may be among them. */
+function onOneLine(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]+/gu, " ");
 }

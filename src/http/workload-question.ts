@@ -25,8 +25,8 @@ export function questionOf(rules: QuestionRules, path: AdmissionPath, review: Re
   // A deletion adds no image, and whoever connects to a Pod runs nothing new.
   if (operation === "DELETE" || operation === "CONNECT") return undefined;
   // Pull secrets go into Pods at their creation and nowhere else, so nothing else is mutated.
-  const isNewPod = kind === "/Pod" && operation === "CREATE" && subResource === "";
-  if (path === "mutate" && !isNewPod) return undefined;
+  const newPod = isNewPod(review);
+  if (path === "mutate" && !newPod) return undefined;
   const paths = rules.kinds.get(kind);
   if (paths === undefined) {
     // Bindings, evictions, scales and the like hold no images; a whole object of an unknown kind may.
@@ -40,7 +40,7 @@ export function questionOf(rules: QuestionRules, path: AdmissionPath, review: Re
 
   const workload = readWorkload(paths, object);
   const oldObject = operation === "UPDATE" ? review.oldObject : null;
-  const mirror = isNewPod && isMirrorPod(object);
+  const mirror = newPod && isMirrorPod(object);
   return questionAbout(namespace, workload.images, {
     malformed:
       workload.malformed.length > 0 && haveSamePodSpecs(paths, object, oldObject) ? [] : workload.malformed,
@@ -49,10 +49,14 @@ export function questionOf(rules: QuestionRules, path: AdmissionPath, review: Re
     lacksPullSecret:
       path === "validate" &&
       rules.pullSecretMustBeNamed &&
-      isNewPod &&
+      newPod &&
       !mirror &&
       !pullSecretNames(object).includes(pullSecretName),
   });
+}
+
+export function isNewPod({ kind, operation, subResource }: Review): boolean {
+  return kind === "/Pod" && operation === "CREATE" && subResource === "";
 }
 
 function textsIn(paths: readonly PodSpecPath[], object: JsonObject | null): ReadonlySet<string> {

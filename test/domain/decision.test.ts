@@ -1,8 +1,14 @@
 import { expect } from "chai";
 import { catalogueOf } from "../../src/domain/catalogue.ts";
-import { decide, questionAbout, type Judgement, type Question } from "../../src/domain/decision.ts";
+import {
+  credentialNeeds,
+  decide,
+  questionAbout,
+  type Judgement,
+  type Question,
+} from "../../src/domain/decision.ts";
 import { noKnowledge, nothingToAsk, type Knowledge } from "../../src/domain/knowledge.ts";
-import type { Policy } from "../../src/domain/policy.ts";
+import type { DeclaredSpace, Policy } from "../../src/domain/policy.ts";
 import { publicReason } from "../../src/domain/reasons.ts";
 import { policyOf, readAt, registry, snapshotOf, space } from "../builders.ts";
 
@@ -175,6 +181,105 @@ describe("decide", () => {
       expect(judgeOne(namespace, image)).to.equal(expected);
     });
   }
+
+  describe("of a proxy cache that the policy has count as private", () => {
+    const wary = { ...managed, treatsProxyCachesAsPrivate: true };
+    const on = { ...snapshot, policy: policyOf({ registries: [wary], bindings: ["12 managed/mirror"] }) };
+    const image = "harbor.test/mirror/library/nginx";
+    const opened: Knowledge = {
+      ...noKnowledge,
+      spaces: new Map([
+        [
+          "managed/mirror",
+          { kind: "read", reading: { readAt: readAt + 1, space: space("mirror", "public", 6, true) } },
+        ],
+      ]),
+    };
+    const cases: [title: string, namespace: string, rest: Partial<Question>, expected: string][] = [
+      ["opens it to the workspace it is bound to", "shop", {}, "bound-space +secret"],
+      ["closes it to others", "lab", {}, "space-not-bound"],
+      ["closes it to namespaces without workspace", "bare", {}, "namespace-without-workspace"],
+      ["looks it up before that is final", "lab", { knowledge: noKnowledge }, "asks for space"],
+      ["and takes no public reading for an answer", "lab", { knowledge: opened }, "space-not-bound"],
+    ];
+    for (const [title, namespace, rest, expected] of cases) {
+      it(title, () => expect(judgeOne(namespace, image, rest, on)).to.equal(expected));
+    }
+    it("else it is as Harbor says", () => {
+      expect(judgeOne("lab", image)).to.equal("public-space");
+      expect(judgeOne("lab", "harbor.test/library/app", {}, on), "as is any other space").to.equal(
+        "public-space",
+      );
+    });
+  });
+
+  describe("of a space that the policy declares", () => {
+    const declaring = (adopt: boolean, ownSpaces: Readonly<Record<string, number>> | null, stale = false) => {
+      const named = (name: string): [string, DeclaredSpace] => [
+        `managed/${name}`,
+        { registry: "managed", name, visibility: "private", storageBytes: null, adopt },
+      ];
+      const made = snapshotOf({
+        rules: { stale: "refuse-unbound" },
+        policy: { ...policy, spaces: new Map(["team-a", "platform", "reused"].map(named)) },
+        namespaces: { shop: "12", bare: null },
+        catalogues: { managed: { ...catalogueOf("https://harbor.test", readAt, spaces), stale } },
+        pins: { "managed/reused/12": 50 },
+        ownSpaces,
+      });
+      return made;
+    };
+    const cases: [title: string, on: ReturnType<typeof declaring>, image: string, expected: string][] = [
+      ["binds nothing that somebody else made", declaring(false, {}), "team-a", "space-not-bound"],
+      ["says so of a replaced one too", declaring(false, {}), "reused", "space-not-bound"],
+      ["leaves a public one open", declaring(false, {}), "platform", "public-space"],
+      ["unless the catalogue is too old", declaring(false, {}, true), "platform", "catalogue-stale"],
+      ["opens what Berth made", declaring(false, { "managed/team-a": 3 }), "team-a", "bound-space +secret"],
+      ["not what has its name now", declaring(false, { "managed/team-a": 2 }), "team-a", "space-not-bound"],
+      ["opens what is to be adopted", declaring(true, {}), "team-a", "bound-space +secret"],
+      ["keeps to its pin even then", declaring(true, {}), "reused", "space-replaced"],
+      [
+        "is taken at its word where nobody keeps a record",
+        declaring(false, null),
+        "team-a",
+        "bound-space +secret",
+      ],
+    ];
+    for (const [title, on, name, expected] of cases) {
+      it(title, () => expect(judgeOne("shop", `harbor.test/${name}/app`, {}, on)).to.equal(expected));
+    }
+    it("tells a namespace without workspace what it lacks", () => {
+      expect(judgeOne("bare", "harbor.test/team-a/app", {}, declaring(false, {}))).to.equal(
+        "namespace-without-workspace",
+      );
+    });
+  });
+
+  it("says which logins a Pod needs, each once: a space's robot, or that of a whole registry", () => {
+    const images = [
+      ...[
+        "harbor.test/team-a/app",
+        "10.6.232.5:30010/team-a/other",
+        "twelve.test/x/app",
+        "twelve.test/y/app",
+      ],
+      ...[
+        "guarded.test/x",
+        "archive.test/app",
+        "harbor.test/platform/app",
+        "harbor.test/team-b/app",
+        "nginx",
+      ],
+    ].map(use);
+    const verdict = decide(snapshot, questionAbout("shop", images, { knowledge: nothingToAsk }));
+    expect(verdict.kind !== "not-known-yet" && credentialNeeds(verdict.judgements)).to.deep.equal([
+      { registry: "managed", space: "team-a" },
+      { registry: "twelve", space: null },
+      { registry: "guarded", space: null },
+    ]);
+    const exempt = decide(snapshot, ask("kube-system", "harbor.test/team-a/app"));
+    expect(exempt.kind !== "not-known-yet" && credentialNeeds(exempt.judgements)).to.deep.equal([]);
+  });
 
   it("allows, asks for the pull secret, or refuses with every refusal", () => {
     const open = use("harbor.test/platform/app");

@@ -46,7 +46,7 @@ describe("a policy", () => {
       ["other.example.test", "team-twelve"],
     ]);
     expect(policy.registriesByHost.get("harbor.corp.test")![0]).to.equal(policy.registries.get("managed"));
-    expect(policy.spaces).to.deep.equal([
+    expect([...policy.spaces.values()]).to.deep.equal([
       {
         registry: "managed",
         name: "team-a",

@@ -63,6 +63,7 @@ describe("a policy document", () => {
             credentialsSecret: "harbor-managed",
             pullCredentialsSecret: null,
             caSecret: "harbor-managed-ca",
+            treatsProxyCachesAsPrivate: false,
             workspace: null,
           },
           position: { line: 5, column: 5 },
@@ -77,6 +78,7 @@ describe("a policy document", () => {
             credentialsSecret: "archive-login",
             pullCredentialsSecret: "archive-pull",
             caSecret: null,
+            treatsProxyCachesAsPrivate: false,
             workspace: null,
           },
           position: { line: 11, column: 5 },
@@ -91,6 +93,7 @@ describe("a policy document", () => {
             credentialsSecret: "team-twelve",
             pullCredentialsSecret: null,
             caSecret: null,
+            treatsProxyCachesAsPrivate: false,
             workspace: "12",
           },
           position: { line: 16, column: 5 },
@@ -451,6 +454,21 @@ describe("a policy document", () => {
     ],
     ["a reserved character", "mode: ▸@warn", ["this is no valid YAML: "]],
     ["a control character where none can be", "mode: |▸\r", ["this is no valid YAML: ", "\\u000d"]],
+    [
+      "a word that proxyCaches does not know",
+      registry("proxyCaches: ▸privat"),
+      ["registries[0].proxyCaches: expected as-harbor-says or private", "did you mean private?"],
+    ],
+    [
+      "proxy caches of a docker-registry",
+      url("https://a.test, proxyCaches: ▸private"),
+      ["registries[0].proxyCaches: expected no such key: a docker-registry has no spaces"],
+    ],
+    [
+      "a misspelled proxyCaches",
+      registry("▸proxycache: private"),
+      ['registries[0]: unknown key "proxycache": did you mean proxyCaches?'],
+    ],
     // What is left of other encodings
     ["the rest of bytes that are no UTF-8", "mode: ▸w\ufffdrn", ["mode: ", "did you mean warn?"]],
     ["a problem behind a byte order mark", "\ufeffmode: ▸foo", ["mode: "]],
@@ -520,6 +538,11 @@ describe("a policy document", () => {
       ["registries[0].pullCredentialsSecret: is the login that Berth itself uses"],
     ],
     [
+      "proxy caches that are one workspace's in any case",
+      registry('workspace: "1", pullCredentialsSecret: p, proxyCaches: ▸private'),
+      ["registries[0].proxyCaches: is not used"],
+    ],
+    [
       "a login for pulling that a Harbor has no use for",
       registry("pullCredentialsSecret: ▸p"),
       ["registries[0].pullCredentialsSecret: is not used"],
@@ -530,6 +553,17 @@ describe("a policy document", () => {
       const { text, places } = unmark(marked);
       expectTold(parsePolicyDocument(text).problems, "warning", places, expected);
       contentOf(text);
+    });
+  }
+
+  for (const [keys, expected] of [
+    ["caSecret: c", false],
+    ["proxyCaches: as-harbor-says", false],
+    ["proxyCaches: private", true],
+  ] as const) {
+    it(`says how proxy caches count: ${keys}`, () => {
+      const [first] = contentOf(registry(keys)).registries;
+      expect(first?.value.treatsProxyCachesAsPrivate).to.equal(expected);
     });
   }
 

@@ -273,21 +273,21 @@ describe("documents merged to one policy", () => {
     const space = (more: object): string =>
       spaces({ registry: "managed", name: "x", visibility: "private", ...more });
     const declared = ({ policy }: ParsedPolicies): readonly string[] =>
-      policy.spaces.map(({ visibility }) => visibility);
+      [...policy.spaces.values()].map(({ visibility }) => visibility);
 
     it("say nothing new when both say the same", () => {
       const parsed = parsePolicy(
         undefined,
         documents({ m: managed, a: space({ storage: "1Ki" }), b: space({ storage: 1024 }) }),
       );
-      expect(parsed.policy.spaces).to.have.lengthOf(1);
+      expect(parsed.policy.spaces.size).to.equal(1);
       expect(problemsOf(parsed)).to.deep.equal([]);
     });
 
     for (const more of [{ visibility: "public" }, { storage: "1Gi" }, { adopt: true }]) {
       it(`have the first in force when they differ in ${Object.keys(more).join("")}`, () => {
         const parsed = parsePolicy(undefined, documents({ m: managed, a: space({}), b: space(more) }));
-        expect(parsed.policy.spaces).to.deep.equal([
+        expect([...parsed.policy.spaces.values()]).to.deep.equal([
           { registry: "managed", name: "x", visibility: "private", storageBytes: null, adopt: false },
         ]);
         expect(problemsOf(parsed)).to.deep.equal([
@@ -410,7 +410,7 @@ describe("documents merged to one policy", () => {
         });
         const parsed = parsePolicy(undefined, documents({ all, b }));
         expect([...parsed.policy.bindings.keys()]).to.deep.equal(["managed/kept"]);
-        expect(parsed.policy.spaces).to.deep.equal([]);
+        expect([...parsed.policy.spaces.values()]).to.deep.equal([]);
         expect(disputesOf(parsed)).to.have.lengthOf(1);
         expect(disputesOf(parsed)[0]).to.include(problem);
       });

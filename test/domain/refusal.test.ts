@@ -3,6 +3,7 @@ import { decide, questionAbout, type Question } from "../../src/domain/decision.
 import { nothingToAsk, type Knowledge } from "../../src/domain/knowledge.ts";
 import {
   lateSecretWarning,
+  missingSecretWarning,
   refusalMessage,
   spellingWarning,
   strictAccountWarning,
@@ -288,6 +289,27 @@ describe("warnings about an allowed image", () => {
     );
     expect(spellingWarning(judgement("nginx")), "nor does a refused one").to.equal(undefined);
   });
+
+  it("no spelling is warned about that a pull secret has a key for", () => {
+    const on = {
+      ...snapshot,
+      policy: policyOf({
+        registries: [registry("managed", { spellings: ["harbor.test:443"] })],
+        bindings: ["12 managed/team-a"],
+      }),
+    };
+    expect(spellingWarning(judgement("harbor.test:443/team-a/app", on))).to.equal(undefined);
+    expect(spellingWarning(judgement("harbor.test/team-a/app", on)), "the bare host").to.equal(undefined);
+    expect(spellingWarning(judgement("HARBOR.test/team-a/app", on))).to.contain('"harbor.test:443"');
+  });
+
+  for (const state of ["missing", "outdated"] as const) {
+    it(`a pull secret that is ${state} is told on one line that every client shows whole`, () => {
+      const warning = missingSecretWarning("berth-pull", state);
+      expect(warning).to.match(/^pull secret berth-pull is not .* yet: .* platform administrator$/);
+      expect(warning).to.match(/^[\x20-\x7e]{1,120}$/);
+    });
+  }
 
   it("an image that comes into a Pod without the pull secret, and an account that will not let it be used", () => {
     expect(lateSecretWarning(judgement("harbor.test/team-a/app"), "berth-pull")).to.equal(

@@ -63,6 +63,26 @@ describe("suggestSpaces", () => {
     expect(suggest("x", null)).to.deep.equal(open);
     expect(suggest("x", "99"), "a workspace that has no bindings").to.deep.equal(open);
   });
+  it("names no proxy cache that the policy has count as private, unless it is bound", () => {
+    const wary = { ...managed, treatsProxyCachesAsPrivate: true };
+    const on = snapshotOf({
+      policy: policyOf({ registries: [wary], bindings: ["12 managed/quay"] }),
+      catalogues: {
+        managed: [space("a", "public"), space("hub", "public", 2, true), space("quay", "public", 3, true)],
+      },
+    });
+    expect(suggestSpaces(on, wary, "12", "x", "workspace")).to.deep.equal(["a", "quay"]);
+    expect(suggestSpaces(on, wary, "13", "x", "workspace")).to.deep.equal(["a"]);
+    expect(suggestSpaces(on, managed, "13", "x", "workspace")).to.deep.equal(["a", "hub", "quay"]);
+  });
+  it("names no declared space that somebody else made", () => {
+    const declared = { registry: "managed", name: "team-private", visibility: "private" } as const;
+    const spaces = new Map([["managed/team-private", { ...declared, storageBytes: null, adopt: false }]]);
+    const on = { ...snapshot, policy: { ...snapshot.policy, spaces } };
+    expect(suggestSpaces(on, managed, "12", "x", "workspace")).to.not.include("team-private");
+    const own = { ...on, ownSpaces: new Map([["managed/team-private", 3]]) };
+    expect(suggestSpaces(own, managed, "12", "x", "workspace")).to.include("team-private");
+  });
   it("does not suggest what was asked for", () => expect(suggest("library")).to.not.include("library"));
   it("has nothing to suggest of a registry that was not read", () => {
     expect(

@@ -512,4 +512,18 @@ describe("the catalogue feed", () => {
       spaces: { public: 1, private: 1 },
     });
   });
+
+  it("counts proxy caches as the policy has them count", () => {
+    const mirror = space("mirror", "public", 2, true);
+    state.replaceCatalogue(
+      "managed",
+      catalogueOf("https://managed.test", now, [space("a", "public"), mirror]),
+    );
+    const counted = () => catalogueFacts(state.snapshot(), now).get("managed")?.spaces;
+    expect(counted()).to.deep.equal({ public: 2, private: 0 });
+    state.replacePolicy(
+      policyOf({ registries: [registry("managed", { treatsProxyCachesAsPrivate: true })] }),
+    );
+    expect(counted()).to.deep.equal({ public: 1, private: 1 });
+  });
 });

@@ -6,6 +6,7 @@ import { parsePolicyDocument } from "../../src/domain/policy-document.ts";
 import { parsePolicy } from "../../src/domain/policies.ts";
 import { createAdmission } from "../../src/http/admission.ts";
 import { startWebhookServer } from "../../src/http/server.ts";
+import { presentPullSecrets } from "../../src/http/pull-secret-wait.ts";
 import { readFacts } from "../../src/files/cluster-facts.ts";
 import { builtInKinds } from "../../src/domain/pod-spec.ts";
 import { silentLog } from "../../src/log.ts";
@@ -134,6 +135,8 @@ describe("advisories of peers", () => {
       askersAreTrusted: false,
       count: () => undefined,
       countRefusal: () => undefined,
+      countWarning: () => undefined,
+      pullSecrets: presentPullSecrets,
       log: silentLog,
       now: () => 0,
     });

@@ -6,6 +6,7 @@ import { builtInKinds } from "../../src/domain/pod-spec.ts";
 import { createAdmission } from "../../src/http/admission.ts";
 import { createNamespaceGuard } from "../../src/http/namespace-guard.ts";
 import { createPolicyGuard } from "../../src/http/policy-guard.ts";
+import { presentPullSecrets } from "../../src/http/pull-secret-wait.ts";
 import { createRecordingLog } from "../fakes/recording-log.ts";
 import { podReview } from "../fakes/api-server.ts";
 import { ordinary } from "./gate.ts";
@@ -33,6 +34,8 @@ const gate = (mode: "enforce" | "warn", hasRight: () => Promise<boolean>) =>
     askersAreTrusted: true,
     count: () => undefined,
     countRefusal: () => undefined,
+    countWarning: () => undefined,
+    pullSecrets: presentPullSecrets,
     log,
     now: () => 0,
   });

@@ -11,6 +11,7 @@ import type { Snapshot } from "../../src/domain/snapshot.ts";
 import { createAdmission } from "../../src/http/admission.ts";
 import type { LookUps } from "../../src/http/look-ups.ts";
 import { startWebhookServer, type WebhookServer } from "../../src/http/server.ts";
+import { presentPullSecrets } from "../../src/http/pull-secret-wait.ts";
 import { silentLog } from "../../src/log.ts";
 import { createState, type State } from "../../src/state.ts";
 import { policyOf, readAt, registry, rules, space } from "../builders.ts";
@@ -68,6 +69,8 @@ describe("snapshots that are replaced under load, over HTTPS", () => {
       askersAreTrusted: true,
       count: () => undefined,
       countRefusal: () => undefined,
+      countWarning: () => undefined,
+      pullSecrets: presentPullSecrets,
       log: silentLog,
       now: () => 0,
     });

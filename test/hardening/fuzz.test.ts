@@ -8,6 +8,7 @@ import { builtInKinds, type PatchOperation } from "../../src/domain/pod-spec.ts"
 import { createAdmission, type AdmissionNeeds } from "../../src/http/admission.ts";
 import type { LookUps } from "../../src/http/look-ups.ts";
 import type { AdmissionPath } from "../../src/http/workload-question.ts";
+import { presentPullSecrets } from "../../src/http/pull-secret-wait.ts";
 import { silentLog } from "../../src/log.ts";
 import { readAt } from "../builders.ts";
 import { recordedReview, recordedReviewNames } from "../fixtures.ts";
@@ -27,6 +28,7 @@ const world: World = {
       type: "harbor",
       spellings: ["harbor.example.test"],
       workspace: null,
+      proxyCachesArePrivate: false,
       login: true,
       pullLogin: false,
     },
@@ -38,15 +40,17 @@ const world: World = {
     id: null,
     pin: null,
   })),
+  declared: [],
+  recordsOwnSpaces: true,
   catalogues: [
     {
       registry: "managed",
       stale: false,
       spaces: [
-        { name: "platform", visibility: "public", id: 1 },
-        { name: "team-a", visibility: "private", id: 2 },
-        { name: "team-b", visibility: "private", id: 3 },
-        { name: "models", visibility: "private", id: 4 },
+        { name: "platform", visibility: "public", id: 1, proxyCache: false },
+        { name: "team-a", visibility: "private", id: 2, proxyCache: false },
+        { name: "team-b", visibility: "private", id: 3, proxyCache: false },
+        { name: "models", visibility: "private", id: 4, proxyCache: false },
       ],
     },
   ],
@@ -86,6 +90,8 @@ const needs: AdmissionNeeds = {
   askersAreTrusted: false,
   count: () => undefined,
   countRefusal: () => undefined,
+  countWarning: () => undefined,
+  pullSecrets: presentPullSecrets,
   log: silentLog,
   now: () => 0,
 };

@@ -9,6 +9,7 @@ import type { Right } from "../../src/domain/workspace-guard.ts";
 import { createAdmission, type AdmissionNeeds } from "../../src/http/admission.ts";
 import { createNamespaceGuard } from "../../src/http/namespace-guard.ts";
 import type { AdmissionPath } from "../../src/http/workload-question.ts";
+import { presentPullSecrets } from "../../src/http/pull-secret-wait.ts";
 import { silentLog } from "../../src/log.ts";
 import { policyOf, readAt, registry, snapshotOf, space } from "../builders.ts";
 import { podReview } from "../fakes/api-server.ts";
@@ -93,6 +94,8 @@ export function createGate(snapshot: Snapshot = ordinary, needs: Partial<Admissi
     askersAreTrusted: false,
     count: () => undefined,
     countRefusal: () => undefined,
+    countWarning: () => undefined,
+    pullSecrets: presentPullSecrets,
     log: silentLog,
     now: () => 0,
     ...needs,

@@ -17,6 +17,7 @@ import {
   server,
   type LiveSpace,
   type ModelBinding,
+  type ModelDeclared,
   type ModelQuestion,
   type ModelRegistry,
   type ModelSpace,
@@ -64,6 +65,7 @@ const spaceOn: fc.Arbitrary<ModelSpace> = fc.record({
   name: fc.constantFrom(...hotSpaces, ...spaceNames.filter((name) => !/__|--/.test(name))),
   visibility: fc.constantFrom("public", "private"),
   id: fc.integer({ min: 1, max: 3 }),
+  proxyCache: fc.boolean(),
 });
 const spacesOn = fc.uniqueArray(spaceOn, { selector: ({ name }) => name, minLength: 3, maxLength: 6 });
 const harborNames = ["managed", "second", "twelve", "thirteen"];
@@ -73,19 +75,23 @@ const registriesOf: fc.Arbitrary<readonly ModelRegistry[]> = fc
     aliases: fc.subarray([hostB, "my_harbor.test", "Localhost:443"]),
     twelveShares: fc.boolean(),
     thirteenShares: fc.boolean(),
+    wary: fc.subarray(["managed", "second", "twelve"]),
     login: fc.boolean(),
     pullLogin: fc.boolean(),
     left: fc.subarray(["managed", "second", "archive", "hub", "twelve", "thirteen", "open"], {
       minLength: 4,
     }),
   })
-  .map(({ aliases, twelveShares, thirteenShares, login, pullLogin, left }) => {
+  .map(({ aliases, twelveShares, thirteenShares, wary, login, pullLogin, left }) => {
     const of = (
       name: string,
       type: ModelRegistry["type"],
       hosts: readonly string[],
       workspace: string | null = null,
-    ): ModelRegistry => ({ name, type, spellings: hosts, workspace, login, pullLogin });
+    ): ModelRegistry => ({
+      ...{ name, type, spellings: hosts, workspace, login, pullLogin },
+      proxyCachesArePrivate: wary.includes(name),
+    });
     return [
       of("thirteen", "harbor", thirteenShares ? ["HARBOR.test:443"] : ["thirteen.test"], "13"),
       of("managed", "harbor", [hostA, ...aliases]),
@@ -105,12 +111,23 @@ const bindingOf: fc.Arbitrary<ModelBinding> = fc.record({
   pin: fc.option(fc.integer({ min: 1, max: 3 }), { freq: 3 }),
 });
 
+const declaredOf: fc.Arbitrary<ModelDeclared> = fc.record({
+  registry: fc.constantFrom("managed", "second"),
+  space: fc.constantFrom(...hotSpaces, ...spaceNames),
+  adopt: fc.boolean(),
+  own: fc.option(fc.integer({ min: 1, max: 3 })),
+});
+
 const liveOf: fc.Arbitrary<LiveSpace> = fc.record({
   registry: fc.constantFrom("managed", "second"),
   space: fc.constantFrom(...spaceNames),
   answer: fc.constantFrom("silent", "older", "newer", "newer"),
   found: fc.option(
-    fc.record({ visibility: fc.constantFrom("public", "private"), id: fc.integer({ min: 1, max: 3 }) }),
+    fc.record({
+      visibility: fc.constantFrom("public", "private"),
+      id: fc.integer({ min: 1, max: 3 }),
+      proxyCache: fc.boolean(),
+    }),
   ),
 });
 
@@ -125,6 +142,11 @@ const worlds: fc.Arbitrary<World> = fc.record({
     minLength: 6,
     maxLength: 16,
   }),
+  declared: fc.uniqueArray(declaredOf, {
+    selector: ({ registry: on, space: name }) => `${on} ${name}`,
+    maxLength: 4,
+  }),
+  recordsOwnSpaces: fc.boolean(),
   catalogues: fc
     .tuple(...harborNames.map(() => fc.option(fc.tuple(spacesOn, fc.boolean()), { freq: 8 })))
     .map((all) =>

@@ -7,14 +7,27 @@ export interface ModelRegistry {
   /** Hosts as written. */
   readonly spellings: readonly string[];
   readonly workspace: string | null;
+  /** `proxyCaches: private` */
+  readonly proxyCachesArePrivate: boolean;
   readonly login: boolean;
   readonly pullLogin: boolean;
 }
 
 export interface ModelSpace {
   readonly name: string;
+  /** In Harbor. */
   readonly visibility: "public" | "private";
   readonly id: number;
+  readonly proxyCache: boolean;
+}
+
+/** A space that the policy declares. */
+export interface ModelDeclared {
+  readonly registry: string;
+  readonly space: string;
+  readonly adopt: boolean;
+  /** The id of what Berth made or took over under the name; null where it did neither. */
+  readonly own: number | null;
 }
 
 export interface ModelBinding {
@@ -48,6 +61,9 @@ export interface World {
   readonly exempt: readonly string[];
   readonly registries: readonly ModelRegistry[];
   readonly bindings: readonly ModelBinding[];
+  readonly declared: readonly ModelDeclared[];
+  /** Is there a record of what Berth made? */
+  readonly recordsOwnSpaces: boolean;
   readonly catalogues: readonly ModelCatalogue[];
   /** Known to the snapshot. */
   readonly namespaces: Readonly<Record<string, string | null>>;
@@ -148,37 +164,42 @@ function onRegistry(
   if (catalogue === undefined) return no("catalogue-not-ready");
   const mistrusted = catalogue.stale && world.stale === "refuse-unbound";
   const known = catalogue.spaces.find(({ name }) => name === space) ?? null;
-  const finding = onSpace(world, namespace, registry.name, space, known, mistrusted);
+  const finding = onSpace(world, namespace, registry, space, known, mistrusted);
   if (finding.allowed) return finding;
   // No project of Harbor has such a name: there is nothing to look up.
   if (!/^[a-z0-9]+(?:[._-][a-z0-9]+)*$/.test(space)) return finding;
   const live = world.live.find((one) => one.registry === registry.name && one.space === space);
   if (live?.answer !== "newer") return finding;
-  return onSpace(world, namespace, registry.name, space, live.found, false);
+  return onSpace(world, namespace, registry, space, live.found, false);
 }
 
 function onSpace(
   world: World,
   namespace: string,
-  registry: string,
+  registry: ModelRegistry,
   name: string,
   space: Omit<ModelSpace, "name"> | null,
   mistrusted: boolean,
 ): Finding {
-  if (space?.visibility === "public" && !mistrusted) return yes("public-space");
+  const isHidden = registry.proxyCachesArePrivate && space?.proxyCache === true;
+  const isOpen = space?.visibility === "public" && !isHidden;
+  if (isOpen && !mistrusted) return yes("public-space");
   const home = homeOf(world, namespace);
   if (home === undefined) return no("namespace-unknown");
   if (space === null) return no(mistrusted ? "catalogue-stale" : "space-unknown");
   const binding = world.bindings.find(
-    (one) => one.registry === registry && one.space === name && one.workspace === home,
+    (one) => one.registry === registry.name && one.space === name && one.workspace === home,
   );
-  if (binding === undefined) {
+  const declared = world.declared.find((one) => one.registry === registry.name && one.space === name);
+  const foreign =
+    world.recordsOwnSpaces && declared !== undefined && !declared.adopt && declared.own !== space.id;
+  if (binding === undefined || foreign) {
     if (mistrusted) return no("catalogue-stale");
     return no(home === null ? "namespace-without-workspace" : "space-not-bound");
   }
   const id = binding.id ?? binding.pin;
   if (id !== null && id !== space.id) return no("space-replaced");
-  return space.visibility === "public" ? yes("public-space") : yes("bound-space", true);
+  return isOpen ? yes("public-space") : yes("bound-space", true);
 }
 
 /** Undefined for a namespace that nobody knows. */

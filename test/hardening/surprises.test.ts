@@ -129,7 +129,7 @@ describe("surprises of images", () => {
   surprise(29, "host case and :443 are one server, though no kubelet finds a key for them", async () => {
     for (const host of ["HARBOR.test", "harbor.test:443", "Harbor.Test:0443"]) {
       const { reasons, warnings } = await createGate().validate(podReview("shop", [`${host}/team-a/app`]));
-      expect(reasons, host).to.equal("bound-space");
+      expect(reasons, host).to.equal("bound-space,pull-secret-does-not-match");
       expect(warnings.join(" "), host).to.contain('write the host as "harbor.test"');
       expect(await reasonFor(`${host}/team-b/app`), host).to.equal("space-not-bound");
     }

@@ -5,6 +5,7 @@ import { expect } from "chai";
 import type { SpaceAnswer } from "../../src/domain/knowledge.ts";
 import { builtInKinds } from "../../src/domain/pod-spec.ts";
 import { createAdmission } from "../../src/http/admission.ts";
+import { presentPullSecrets } from "../../src/http/pull-secret-wait.ts";
 import { silentLog } from "../../src/log.ts";
 import { policyOf, readAt, registry, snapshotOf, space } from "../builders.ts";
 import { podReview } from "../fakes/api-server.ts";
@@ -49,6 +50,8 @@ const admissionOn = (snapshot: typeof ordinary) =>
     askersAreTrusted: true,
     count: () => undefined,
     countRefusal: () => undefined,
+    countWarning: () => undefined,
+    pullSecrets: presentPullSecrets,
     log: silentLog,
     now: () => 0,
   });

@@ -6,24 +6,35 @@ import { policyOf, readAt, registry, snapshotOf, space } from "../builders.ts";
 import type { ModelSpace, World } from "./naive-model.ts";
 
 export function snapshotFrom(world: World): Snapshot {
-  const { registries, bindings, catalogues, unlisted, exempt } = world;
+  const { registries, bindings, declared, catalogues, unlisted, exempt } = world;
   const made = snapshotOf({
     rules: { stale: world.stale },
     policy: policyOf({
-      registries: registries.map(({ name, type, spellings: hosts, workspace, login, pullLogin }) =>
-        registry(name, {
-          type,
-          spellings: hosts,
-          workspace,
-          credentialsSecret: login ? `${name}-login` : null,
-          pullCredentialsSecret: pullLogin ? `${name}-pull` : null,
-        }),
+      registries: registries.map(
+        ({ name, type, spellings: hosts, workspace, proxyCachesArePrivate, login, pullLogin }) =>
+          registry(name, {
+            type,
+            spellings: hosts,
+            workspace,
+            treatsProxyCachesAsPrivate: proxyCachesArePrivate,
+            credentialsSecret: login ? `${name}-login` : null,
+            pullCredentialsSecret: pullLogin ? `${name}-pull` : null,
+          }),
       ),
       bindings: bindings.map(
         ({ workspace, registry: on, space: name, id }) =>
           `${workspace} ${on}/${name}${id === null ? "" : ` ${String(id)}`}`,
       ),
-      rest: { unlistedRegistries: unlisted, exemptNamespaces: new Set(exempt) },
+      rest: {
+        unlistedRegistries: unlisted,
+        exemptNamespaces: new Set(exempt),
+        spaces: new Map(
+          declared.map(({ registry: on, space: name, adopt }) => [
+            `${on}/${name}`,
+            { registry: on, name, visibility: "private", storageBytes: null, adopt },
+          ]),
+        ),
+      },
     }),
     namespaces: world.namespaces,
     catalogues: Object.fromEntries(
@@ -32,6 +43,13 @@ export function snapshotFrom(world: World): Snapshot {
         { ...catalogueOf(`https://${on}.test`, readAt, spaces.map(spaceFrom)), stale },
       ]),
     ),
+    ownSpaces: world.recordsOwnSpaces
+      ? Object.fromEntries(
+          declared.flatMap(({ registry: on, space: name, own }) =>
+            own === null ? [] : [[`${on}/${name}`, own]],
+          ),
+        )
+      : null,
     pins: Object.fromEntries(
       bindings.flatMap(({ workspace, registry: on, space: name, id, pin }) =>
         id === null && pin !== null ? [[`${on}/${name}/${workspace}`, pin]] : [],
@@ -41,6 +59,6 @@ export function snapshotFrom(world: World): Snapshot {
   return { ...made, policyRead: world.policyRead };
 }
 
-export function spaceFrom({ name, visibility, id }: ModelSpace): Space {
-  return space(name, visibility, id);
+export function spaceFrom({ name, visibility, id, proxyCache }: ModelSpace): Space {
+  return space(name, visibility, id, proxyCache);
 }

@@ -8,9 +8,15 @@ import type { Snapshot } from "../../src/domain/snapshot.ts";
 import { createAdmission, type Reviewed } from "../../src/http/admission.ts";
 import type { LookUps } from "../../src/http/look-ups.ts";
 import { startWebhookServer, type WebhookServer } from "../../src/http/server.ts";
+import {
+  presentPullSecrets,
+  type PullSecrets,
+  type PullSecretState,
+} from "../../src/http/pull-secret-wait.ts";
 import { silentLog } from "../../src/log.ts";
 import { policyOf, readAt, registry, snapshotOf, space } from "../builders.ts";
 import { createWebhookCaller, podReview, type WebhookCaller } from "../fakes/api-server.ts";
+import { eventually } from "../eventually.ts";
 import { recordedReview, recordedReviewNames } from "../fixtures.ts";
 
 const managed = registry("managed", { spellings: ["harbor.test"] });
@@ -41,6 +47,8 @@ describe("the webhook over HTTPS", () => {
   let asked: string[] = [];
   let reviewed: Reviewed[] = [];
   let refusals: string[] = [];
+  let warned: string[] = [];
+  let pullSecrets: PullSecrets = presentPullSecrets;
   let spaceAnswer: (space: string, signal: AbortSignal) => Promise<SpaceAnswer>;
   const failing = { trusted: false, mustName: false };
 
@@ -73,6 +81,11 @@ describe("the webhook over HTTPS", () => {
       },
       count: (one: Reviewed) => reviewed.push(one),
       countRefusal: (reason: string) => refusals.push(reason),
+      countWarning: (reason: string) => warned.push(reason),
+      pullSecrets: {
+        state: (...asked: Parameters<PullSecrets["state"]>) => pullSecrets.state(...asked),
+        arrival: (...asked: Parameters<PullSecrets["arrival"]>) => pullSecrets.arrival(...asked),
+      },
       log: silentLog,
       now: () => performance.now(),
     };
@@ -91,6 +104,8 @@ describe("the webhook over HTTPS", () => {
     asked = [];
     reviewed = [];
     refusals = [];
+    warned = [];
+    pullSecrets = presentPullSecrets;
     spaceAnswer = (name) => read(snapshot.catalogues.get("managed")?.spaces.get(name) ?? null);
     failing.trusted = false;
     failing.mustName = false;
@@ -169,6 +184,113 @@ describe("the webhook over HTTPS", () => {
     expect((await mutate(named)).patch, "the API server judges, not Berth").to.have.length(1);
     expect((await mutate(lenient)).warnings).to.equal(undefined);
     expect((await mutate(podReview("shop", [open]))).warnings, "nothing is added").to.equal(undefined);
+  });
+
+  describe("when the Pod is faster than its pull secret", () => {
+    let known: string[];
+    let state: PullSecretState;
+    /** The wait of one review ends when this is called. */
+    let arrive: (state: PullSecretState) => void;
+    let signals: AbortSignal[];
+
+    beforeEach(() => {
+      known = [];
+      state = "missing";
+      signals = [];
+      pullSecrets = {
+        state(...asked) {
+          known.push(JSON.stringify(asked));
+          return state;
+        },
+        arrival: (_namespace, _workspace, _needs, signal) =>
+          new Promise((resolve) => {
+            signals.push(signal);
+            arrive = (arrived) => {
+              state = arrived;
+              resolve(arrived);
+            };
+            signal.addEventListener("abort", () => resolve(state));
+          }),
+      };
+    });
+
+    it("/mutate waits until it is there", async () => {
+      let answered = false;
+      const waiting = mutate(podReview("shop", [bound])).then((response) => {
+        answered = true;
+        return response;
+      });
+      await eventually(() => signals.length === 1);
+      expect(answered).to.equal(false);
+      arrive("current");
+      expect((await waiting).patch).to.have.length(1);
+      expect(known).to.deep.equal(['["shop","12",[{"registry":"managed","space":"team-a"}]]']);
+    });
+
+    it("/mutate does not wait past the request's own deadline, and then lets the Pod go", async () => {
+      const { response } = await caller.post("/mutate?timeout=600ms", podReview("shop", [bound]));
+      expect(response?.patch).to.have.length(1);
+      expect(signals.map(({ aborted }) => aborted)).to.deep.equal([true]);
+    });
+
+    it("knows the workspace of a namespace from its look-up", async () => {
+      state = "current";
+      await mutate(podReview("new", [bound]));
+      expect(known).to.deep.equal(['["new","12",[{"registry":"managed","space":"team-a"}]]']);
+    });
+
+    const unasked: [title: string, review: unknown][] = [
+      ["a dry run, for which none is written", podReview("shop", [bound], { dryRun: true })],
+      ["a Pod that needs none", podReview("shop", [open])],
+      ["a Pod that is refused", podReview("shop", [bound, closed])],
+      ["a mirror Pod", mirrorPod("somebody", [])],
+      ["an update", podReview("shop", [bound], { operation: "UPDATE" })],
+    ];
+    for (const [title, review] of unasked) {
+      it(`neither waits nor warns for ${title}`, async () => {
+        await mutate(review);
+        const { warnings = [] } = await validate(review);
+        expect(warnings.join(" ")).to.not.contain("pull secret berth-pull is not");
+        expect([...known, ...signals, ...warned]).to.deep.equal([]);
+      });
+    }
+
+    for (const found of ["missing", "outdated"] as const) {
+      it(`/validate admits with a warning, a code and a count when it is still ${found}`, async () => {
+        state = found;
+        const response = await validate(podReview("shop", [bound, bound]));
+        expect(response.allowed).to.equal(true);
+        expect(response.warnings).to.have.length(1);
+        expect(response.warnings?.[0]).to.match(/^pull secret berth-pull is not .* yet: /);
+        expect(response.auditAnnotations).to.include({
+          verdict: "allow",
+          reasons: "bound-space,pull-secret-missing",
+        });
+        expect(warned).to.deep.equal(["pull-secret-missing"]);
+        expect(signals, "and does not wait").to.deep.equal([]);
+      });
+    }
+
+    it("/validate says nothing when it is there", async () => {
+      state = "current";
+      expect((await validate(podReview("shop", [bound]))).warnings).to.equal(undefined);
+      expect(warned).to.deep.equal([]);
+    });
+
+    it("waits and warns for the image that is allowed where refusals do not hold", async () => {
+      snapshot = snapshotIn("warn");
+      const review = podReview("shop", [bound, closed]);
+      const waiting = mutate(review);
+      await eventually(() => signals.length === 1);
+      arrive("outdated");
+      await waiting;
+      const { warnings = [], auditAnnotations } = await validate(review);
+      expect(warnings.at(-1)).to.contain("pull secret berth-pull is not up to date yet");
+      expect(auditAnnotations?.reasons).to.equal("bound-space,space-not-bound,pull-secret-missing");
+      snapshot = snapshotIn("audit");
+      expect(await validate(review)).to.not.have.property("warnings");
+      expect(warned).to.deep.equal(["pull-secret-missing", "pull-secret-missing"]);
+    });
   });
 
   const unpatched: [title: string, review: unknown][] = [
@@ -386,6 +508,14 @@ describe("the webhook over HTTPS", () => {
   it("warns about a spelling that the kubelet finds no key for, and about unlisted hosts where the policy says so", async () => {
     const spelled = await validate(podReview("shop", ["HARBOR.test/team-a/app"]));
     expect(spelled.warnings?.join(" ")).to.contain('write the host as "harbor.test"');
+    expect(spelled.auditAnnotations?.reasons).to.equal("bound-space,pull-secret-does-not-match");
+    expect(warned).to.deep.equal(["pull-secret-does-not-match"]);
+    warned = [];
+    const refused = await validate(podReview("shop", ["HARBOR.test/team-a/app", closed]));
+    expect(refused.auditAnnotations?.reasons, "a Pod that does not come to be").to.equal(
+      "bound-space,space-not-bound",
+    );
+    expect(warned).to.deep.equal([]);
     snapshot = snapshotIn("enforce", "warn");
     const unlisted = await validate(podReview("shop", ["quay.io/x"]));
     expect(unlisted.allowed).to.equal(true);

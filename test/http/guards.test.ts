@@ -5,6 +5,7 @@ import { builtInKinds } from "../../src/domain/pod-spec.ts";
 import { createAdmission } from "../../src/http/admission.ts";
 import { createNamespaceGuard } from "../../src/http/namespace-guard.ts";
 import { createPolicyGuard, policyWorkerUrl, type PolicyText } from "../../src/http/policy-guard.ts";
+import { presentPullSecrets } from "../../src/http/pull-secret-wait.ts";
 import { silentLog } from "../../src/log.ts";
 import { createWorkerDesk, type WorkerDesk } from "../../src/worker-desk.ts";
 import { policyOf, snapshotOf } from "../builders.ts";
@@ -85,6 +86,8 @@ describe("the guards", () => {
       askersAreTrusted: false,
       count: () => undefined,
       countRefusal: (reason) => refusals.push(reason),
+      countWarning: () => undefined,
+      pullSecrets: presentPullSecrets,
       log: silentLog,
       now: () => performance.now(),
     });

@@ -6,16 +6,18 @@ const metricsType = "text/plain; version=0.0.4; charset=utf-8";
 
 describe("the operations port", () => {
   let missing: readonly string[];
+  let details: readonly string[];
   let metrics: () => Promise<string>;
   let server: OperationsServer;
   const log = createRecordingLog();
 
   beforeEach(async () => {
     missing = [];
+    details = [];
     metrics = () => Promise.resolve("berth_leader 1\n");
     log.lines.length = 0;
     server = await startOperationsServer(
-      { notReady: () => missing, metrics: () => metrics(), metricsType, log },
+      { notReady: () => missing, details: () => details, metrics: () => metrics(), metricsType, log },
       { port: 0, host: "127.0.0.1" },
     );
   });
@@ -31,6 +33,15 @@ describe("the operations port", () => {
     missing = ["policy", "catalogue of managed"];
     const text = "not ready: policy\nnot ready: catalogue of managed\n";
     expect(await get("/readyz")).to.include({ status: 503, text });
+  });
+
+  it("tells the details of each registry to whom asks for them, ready or not", async () => {
+    details = ["registry managed: read 3 s ago", "registry old: HTTP 502\nfrom a proxy\u2028"];
+    const told = "registry managed: read 3 s ago\nregistry old: HTTP 502 from a proxy \n";
+    expect(await get("/readyz?verbose")).to.include({ status: 200, text: `ok\n${told}` });
+    expect(await get("/readyz")).to.include({ status: 200, text: "ok\n" });
+    missing = ["policy"];
+    expect(await get("/readyz?verbose=1")).to.include({ status: 503, text: `not ready: policy\n${told}` });
   });
 
   it("is alive all the while", async () => {
@@ -74,9 +85,11 @@ describe("the operations port", () => {
     let failed = false;
     await get("/livez").catch(() => (failed = true));
     expect(failed).to.equal(true);
+    // Without details there are none to tell.
     server = await startOperationsServer(
       { notReady: () => missing, metrics: () => metrics(), metricsType, log },
       { port: 0, host: "127.0.0.1" },
     );
+    expect(await get("/readyz?verbose")).to.include({ status: 200, text: "ok\n" });
   });
 });
