@@ -34,6 +34,18 @@ const labelKey = z
     /^(?:[a-z0-9][a-z0-9.-]*\/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
     "expected the key of a label, such as workspace.ghippo.io/id",
   );
+const clusterName = z
+  .string()
+  .max(63)
+  .regex(
+    /^[a-z0-9]+(?:-[a-z0-9]+)*$/,
+    "expected a name of lower-case letters, digits and single dashes, at most 63",
+  );
+const days = z
+  .string()
+  .regex(/^[0-9]{1,3}$/, "expected a number of days from 1 to 365")
+  .transform(Number)
+  .refine((number) => number >= 1 && number <= 365, "expected a number of days from 1 to 365");
 const podTemplates = z.string().transform((text, context) => {
   const kinds = parseCustomKinds(text);
   if (kinds !== undefined) return kinds;
@@ -92,6 +104,18 @@ export const settingSpecs = {
     oneOf("serve", "refuse-unbound"),
     "serve",
     "with a stale catalogue: go on (serve), or refuse what is not bound to the workspace (refuse-unbound)",
+  ),
+  clusterName: setting(
+    "NAME",
+    clusterName,
+    "cluster",
+    "part of the names of robot accounts, so that people tell clusters apart that share a Harbor",
+  ),
+  robotDays: setting(
+    "DAYS",
+    days,
+    "30",
+    "life of a robot account; a new one takes its place when two thirds of it are over",
   ),
   logLevel: setting("LEVEL", oneOf("debug", "info", "warn", "error"), "info", "least level that is logged"),
   webhookPort: setting("PORT", port, "8443", "HTTPS for the API server"),

@@ -13,6 +13,9 @@ const floorOne = [
   "state.ts",
   "worker-desk.ts",
   "token-bucket.ts",
+  "http-exchange.ts",
+  "gather.ts",
+  "digest.ts",
 ];
 const adapters = ["kubernetes", "harbor", "registry", "certificates", "files", "demo"];
 
@@ -25,13 +28,16 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "loop.ts": ["domain", "log.ts"],
   "state.ts": ["domain"],
   "token-bucket.ts": ["domain"],
+  "digest.ts": ["node:*"],
+  "gather.ts": [],
+  "http-exchange.ts": ["domain", "node:*"],
   "worker-desk.ts": ["domain", "loop.ts", "node:*"],
   kubernetes: ["kubernetes", "domain", ...floorOne, "@kubernetes/client-node", "lru-cache", "node:*"],
   harbor: ["harbor", "domain", ...floorOne, "lru-cache", "node:*"],
   registry: ["registry", "domain", ...floorOne, "lru-cache", "node:*"],
   certificates: ["certificates", "domain", ...floorOne, "node-forge", "node:*"],
   files: ["files", "domain", ...floorOne, "yaml", "node:*"],
-  demo: ["demo", "domain", ...floorOne, "yaml", "node:*"],
+  demo: ["demo", "domain", ...floorOne, "yaml", "node-forge", "node:*"],
   feeds: ["feeds", "domain", ...floorOne],
   reconcilers: ["reconcilers", "domain", ...floorOne],
   http: ["http", "domain", ...floorOne, "express", "node:*"],

@@ -36,6 +36,8 @@ describe("settings", () => {
       webhookPort: 8443,
       operationsPort: 8080,
       certificateMode: "self-signed",
+      clusterName: "cluster",
+      robotDays: 30,
       namespaceGuard: "enforce",
       drain: 15_000,
     });

@@ -1,63 +1,100 @@
 // What every command that judges is made of: a cluster or a folder, the Harbors of its policy, and the snapshot
 // that they fill. `serve` keeps it running; `check` and `explain` stop it when the snapshot is whole.
 
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
 import type { NamespaceAnswer } from "../domain/knowledge.ts";
+import type { SeenPullSecret } from "../domain/pull-secrets.ts";
 import type { Secrets } from "../domain/registry-access.ts";
 import { missingParts, type Snapshot } from "../domain/snapshot.ts";
-import { startCatalogueFeed, type CatalogueFeed } from "../feeds/catalogue-feed.ts";
-import { startClusterFeed, type ClusterSource } from "../feeds/cluster-feed.ts";
+import {
+  startCatalogueFeed,
+  startCatalogueUpkeep,
+  type ListSpaces,
+  type RegistryStatus,
+} from "../feeds/catalogue-feed.ts";
+import { startClusterFeed, type ClusterFeed, type ClusterSource } from "../feeds/cluster-feed.ts";
+import { createPublishedFeed } from "../feeds/published-feed.ts";
+import { startRegistryChecks, type RegistryReport } from "../feeds/registry-checks.ts";
 import { startFolderSource } from "../files/folder-source.ts";
-import { createHarborClients } from "../harbor/harbor-clients.ts";
+import { createHarborClients, type HarborClients } from "../harbor/harbor-clients.ts";
 import { createLookups } from "../harbor/lookups.ts";
 import { listSpaces } from "../harbor/projects.ts";
 import type { LookUps } from "../http/look-ups.ts";
 import type { HasRight } from "../http/namespace-guard.ts";
+import { presentPullSecrets, type PullSecrets } from "../http/pull-secret-wait.ts";
 import type { Log } from "../log.ts";
 import type { Stoppable } from "../loop.ts";
 import type { Metrics } from "../metrics.ts";
-import { clusterEndpoint, type Settings } from "../settings.ts";
-import { createCell, createState, type State } from "../state.ts";
+import { createCredentials } from "../reconcilers/credentials.ts";
+import type { PullSecretState } from "../reconcilers/pull-secret-reconciler.ts";
+import { createPullSecretStates } from "../reconcilers/pull-secret-states.ts";
+import type { PublishedValue } from "../reconcilers/publisher.ts";
+import type { Settings } from "../settings.ts";
+import { createCell, createState, type Cell, type State } from "../state.ts";
+import type { KubernetesCluster } from "./kubernetes-cluster.ts";
+import { startLeadership, type Leadership } from "./leader.ts";
+import { createRegistryCheck } from "./registry-check-of.ts";
 
 export interface Engine extends Stoppable {
   readonly state: State;
   readonly lookUps: LookUps;
   readonly hasRight: HasRight;
-  readonly catalogues: CatalogueFeed;
+  readonly pullSecrets: PullSecrets;
   /** For each watch of the API server, when it last gave a sign of life. */
   lastEventAt(): ReadonlyMap<string, number>;
+  /** Of the Harbors that this process reads; empty where another replica does. */
+  registryStatus(): ReadonlyMap<string, RegistryStatus>;
+  /** Of the registries that this process checks; empty where another replica does. */
+  registryReports(): ReadonlyMap<string, RegistryReport>;
+  /** Null where there is nothing to lead. */
+  leads(): boolean | null;
+  /** Null where another replica writes them, or none does. */
+  pullSecretStates(): Readonly<Record<PullSecretState, number>> | null;
+  /** What is not as the policy wants it, as far as this process is there to mend it; in words. */
+  problems(): readonly string[];
 }
 
 /** Longer than the listing of a large Harbor takes for its single pages, and within what a person waits. */
 const harborTimeoutMs = 30_000;
+/** A folder's registries are checked as often as a cluster's, see leader.ts. */
+const beatsBetweenChecks = 4;
 
+/** What all that runs has in common. */
+interface Parts {
+  readonly settings: Settings;
+  readonly state: State;
+  /** Of Berth's own namespace; undefined until they are read. */
+  readonly secrets: Cell<Secrets | undefined>;
+  readonly clients: HarborClients;
+  readonly listSpaces: ListSpaces;
+  readonly log: Log;
+  readonly metrics: Metrics | undefined;
+}
+
+/** With metrics it serves: in a cluster it then takes part in what replicas write. Without, it only reads. */
 export async function startEngine(settings: Settings, log: Log, metrics?: Metrics): Promise<Engine> {
-  const now = Date.now;
   const state = createState({
     berthNamespace: settings.namespace,
     workspaceLabel: settings.workspaceLabel,
     stale: settings.stale,
   });
   const secrets = createCell<Secrets | undefined>(undefined);
-  const cluster = await openCluster(settings, log, metrics);
   const clients = createHarborClients({
     secrets: () => secrets.current() ?? new Map(),
     timeoutMs: harborTimeoutMs,
-    now,
+    now: Date.now,
     random: Math.random,
     observe: (registry, outcome, seconds) =>
       metrics?.registryRequestDuration.observe({ registry, outcome }, seconds),
   });
-  const catalogues = startCatalogueFeed(
-    {
-      state,
-      secrets,
-      listSpaces: (registry, signal) => listSpaces({ client: clients.clientOf(registry), now }, signal),
-      log,
-      now,
-      observe: (registry, outcome) => metrics?.catalogueRefreshes.inc({ registry, outcome }),
-    },
-    { everyMs: settings.catalogueInterval, maxAgeMs: settings.catalogueMaxAge },
-  );
+  const parts: Parts = {
+    ...{ settings, state, secrets, clients, log, metrics },
+    listSpaces: (registry, signal) =>
+      listSpaces({ client: clients.clientOf(registry), now: Date.now }, signal),
+  };
+  const running =
+    settings.from === undefined ? await startInCluster(parts) : startInFolder(parts, settings.from);
   const registryOf = (name: string) => state.snapshot().policy.registries.get(name);
   const lookups = createLookups({
     clientOf(name) {
@@ -68,102 +105,224 @@ export async function startEngine(settings: Settings, log: Log, metrics?: Metric
       const registry = registryOf(name);
       return registry && clients.pullClientOf(registry);
     },
-    now,
+    now: Date.now,
     log,
     observe: (registry, outcome) => metrics?.lookups.inc({ registry, outcome }),
   });
-  const feed = startClusterFeed({
-    source: cluster.source,
-    state,
-    secrets,
-    log,
-    workspaceLabel: settings.workspaceLabel,
-  });
   return {
+    ...running,
     state,
-    catalogues,
-    lookUps: { ...lookups, namespace: cluster.namespace },
-    hasRight: cluster.hasRight,
-    lastEventAt: () => cluster.lastEventAt(),
+    lookUps: { ...lookups, namespace: running.namespace },
+    async stop() {
+      await running.stop();
+      clients.close();
+    },
+  };
+}
+
+type Running = Omit<Engine, "state" | "lookUps"> & { readonly namespace: LookUps["namespace"] };
+
+function startInFolder(parts: Parts, dir: string): Running {
+  const { settings, log } = parts;
+  // The folder is all there is: what it does not show does not exist.
+  const absent: NamespaceAnswer = { kind: "read", exists: false, workspace: null };
+  const source = startFolderSource({ dir, berthNamespace: settings.namespace, log, now: Date.now });
+  const readers = startReaders(parts);
+  const feed = startFeed(parts, source);
+  return {
+    ...readers,
+    namespace: () => Promise.resolve(absent),
+    hasRight: () => Promise.reject(new Error("a folder knows no rights")),
+    pullSecrets: presentPullSecrets,
+    lastEventAt: () => new Map(),
+    leads: () => null,
+    pullSecretStates: () => null,
+    problems: () => [],
     async stop() {
       await feed.stop();
-      await catalogues.stop();
-      clients.close();
+      await readers.stop();
+    },
+  };
+}
+
+/** Reads the registries, where no other process does it for this one. */
+function startReaders({ settings, state, secrets, clients, listSpaces, log, metrics }: Parts) {
+  const catalogues = startCatalogueFeed(
+    {
+      ...{ state, secrets, listSpaces, log, now: Date.now },
+      observe: (registry, outcome) => metrics?.catalogueRefreshes.inc({ registry, outcome }),
+    },
+    { everyMs: settings.catalogueInterval, maxAgeMs: settings.catalogueMaxAge },
+  );
+  // Whoever asks once is told by the catalogues' own failures.
+  const checks =
+    metrics &&
+    startRegistryChecks(
+      {
+        ...{ state, secrets, log, now: Date.now },
+        check: createRegistryCheck({ clients, secrets: () => secrets.current() ?? new Map(), metrics }),
+      },
+      beatsBetweenChecks * settings.catalogueInterval,
+    );
+  return {
+    registryStatus: () => catalogues.status(),
+    registryReports: () => checks?.reports() ?? new Map<string, RegistryReport>(),
+    async stop() {
+      await Promise.all([catalogues.stop(), checks?.stop()]);
+    },
+  };
+}
+
+function startFeed(
+  { settings, state, secrets, log }: Parts,
+  source: ClusterSource,
+  more: {
+    readonly awaitsPublished?: boolean;
+    readonly leads?: () => boolean;
+    readonly onPolicy?: () => void;
+  } = {},
+): ClusterFeed {
+  const { workspaceLabel } = settings;
+  return startClusterFeed({ source, state, secrets, log, workspaceLabel, now: Date.now, ...more });
+}
+
+async function startInCluster(parts: Parts): Promise<Running> {
+  const { settings, log, metrics } = parts;
+  // Loaded here and only here: without a cluster nothing of it is needed.
+  const { openKubernetes } = await import("./kubernetes-cluster.ts");
+  // Unique among all processes: one that took over another's name would take over its lease.
+  const identity = `${hostname()}_${randomUUID().slice(0, 8)}`;
+  const cluster = await openKubernetes({ settings, identity, log, metrics });
+  return metrics === undefined
+    ? startReadingOnly(parts, cluster)
+    : startReplica({ ...parts, metrics }, cluster);
+}
+
+/** The cluster's own watches, and beside them what the leader has published. */
+function withPublished(
+  cluster: KubernetesCluster,
+  { state, log }: Parts,
+  onPublished: (all: ReadonlyMap<string, PublishedValue>) => void = () => undefined,
+): ClusterSource {
+  return (sink) => {
+    const take = createPublishedFeed({ state, log });
+    const watching = cluster.source(sink);
+    const published = cluster.published.start((all) => {
+      onPublished(all);
+      take(all, (policy) => sink.publishedPolicy(policy));
+    });
+    cluster.addWatch("published", published);
+    return {
+      async stop() {
+        await Promise.all([watching.stop(), published.stop()]);
+      },
+    };
+  };
+}
+
+/** For one who asks: with the person's own rights, and without writing anything. */
+function startReadingOnly(parts: Parts, cluster: KubernetesCluster): Running {
+  const readers = startReaders(parts);
+  const feed = startFeed(parts, withPublished(cluster, parts), { awaitsPublished: true });
+  return {
+    ...readers,
+    namespace: cluster.namespace,
+    hasRight: cluster.hasRight,
+    pullSecrets: presentPullSecrets,
+    lastEventAt: () => cluster.lastEventAt(),
+    leads: () => null,
+    pullSecretStates: () => null,
+    problems: () => [],
+    async stop() {
+      await feed.stop();
+      await readers.stop();
       cluster.close();
     },
   };
 }
 
-interface Cluster {
-  readonly source: ClusterSource;
-  readonly namespace: LookUps["namespace"];
-  readonly hasRight: HasRight;
-  lastEventAt(): ReadonlyMap<string, number>;
-  close(): void;
-}
+/** One of those that serve a cluster: it decides from what is published, and leads when its turn comes. */
+function startReplica(parts: Parts & { readonly metrics: Metrics }, cluster: KubernetesCluster): Running {
+  const { settings, state, secrets, clients, log, metrics } = parts;
+  let published: ReadonlyMap<string, PublishedValue> = new Map();
+  const listeners = new Set<() => void>();
+  const changed = (): void => listeners.forEach((listener) => listener());
 
-function openCluster(settings: Settings, log: Log, metrics: Metrics | undefined): Cluster | Promise<Cluster> {
-  return settings.from === undefined
-    ? openKubernetes(settings, log, metrics)
-    : openFolder(settings.from, settings, log);
-}
+  const records = cluster.robotRecords;
+  const recordsWatch = records.start(changed);
+  cluster.addWatch("robot-records", recordsWatch);
+  const seen = (): ReadonlyMap<string, SeenPullSecret> => cluster.pullSecrets.current();
+  const secretsWatch = cluster.pullSecrets.start(changed);
+  cluster.addWatch("pull-secrets", secretsWatch);
 
-function openFolder(dir: string, settings: Settings, log: Log): Cluster {
-  // The folder is all there is: what it does not show does not exist.
-  const absent: NamespaceAnswer = { kind: "read", exists: false, workspace: null };
-  return {
-    source: startFolderSource({ dir, berthNamespace: settings.namespace, log, now: Date.now }),
-    namespace: () => Promise.resolve(absent),
-    hasRight: () => Promise.reject(new Error("a folder knows no rights")),
-    lastEventAt: () => new Map(),
-    close: () => undefined,
-  };
-}
-
-/** Loaded here and only here: without a cluster nothing of it is needed. */
-async function openKubernetes(settings: Settings, log: Log, metrics: Metrics | undefined): Promise<Cluster> {
-  const [
-    access,
-    { createKubeClient, readNamespaceLabels },
-    { createKubernetesSource },
-    { createNamespaceLookup },
-    { createAccessReviews },
-  ] = await Promise.all([
-    import("../kubernetes/kube-access.ts"),
-    import("../kubernetes/kube-client.ts"),
-    import("../kubernetes/cluster-source.ts"),
-    import("../kubernetes/namespace-lookup.ts"),
-    import("../kubernetes/access-review.ts"),
-  ]);
-  const { kubeconfig, context } = settings;
-  const endpoint = kubeconfig === undefined && context === undefined ? clusterEndpoint() : undefined;
-  const client = createKubeClient(
-    endpoint === undefined
-      ? await access.kubeconfigAccess({ file: kubeconfig, context })
-      : access.inClusterAccess({ ...endpoint, now: Date.now }),
+  let leadership: Leadership | undefined;
+  const feed = startFeed(
+    parts,
+    withPublished(cluster, parts, (all) => (published = all)),
+    { awaitsPublished: true, leads: () => leadership !== undefined, onPolicy: changed },
   );
-  const askAccess = createAccessReviews({ client, now: Date.now });
-  const source = createKubernetesSource({
-    client,
-    berthNamespace: settings.namespace,
-    workspaceLabel: settings.workspaceLabel,
-    onRestart: (resource) => metrics?.watchRestarts.inc({ resource }),
-    log,
-    now: Date.now,
-    random: Math.random,
+  const credentials = createCredentials(() => {
+    const snapshot = state.snapshot();
+    const retained = feed.current()?.retained ?? snapshot.policy;
+    const onRecord = records.isRead() ? records.current() : undefined;
+    return { snapshot, retained, secrets: secrets.current(), records: onRecord };
   });
+  const states = createPullSecretStates({ credentials, seen });
+  listeners.add(() => states.changed());
+  const unsubscribe = [state.subscribe(changed), secrets.subscribe(changed)];
+  const upkeep = startCatalogueUpkeep({ state, log, now: Date.now }, settings.catalogueMaxAge);
+
+  let ending: Promise<void> = Promise.resolve();
+  function lead(signal: AbortSignal): void {
+    // What the last term left has to be over: its last write may still be under way.
+    void ending.then(() => {
+      if (signal.aborted) return;
+      const term = startLeadership({
+        ...{ settings, state, secrets, clients, log, metrics, credentials, records, harborTimeoutMs },
+        listSpaces: parts.listSpaces,
+        checkRegistry: createRegistryCheck({
+          clients,
+          secrets: () => secrets.current() ?? new Map(),
+          metrics,
+        }),
+        policy: () => feed.current(),
+        prunePolicy: () => feed.prune(Date.now()),
+        pullSecrets: cluster.pullSecrets,
+        store: cluster.published,
+        published: () => published,
+        readClusterUid: (aborting) => cluster.readUid(aborting),
+        events: cluster.events,
+        onChange(listener) {
+          listeners.add(listener);
+          return () => listeners.delete(listener);
+        },
+      });
+      leadership = term;
+      signal.addEventListener("abort", () => {
+        leadership = undefined;
+        ending = term.stop();
+      });
+    });
+  }
+  const lease = cluster.startLease(lead);
+
   return {
-    source: source.start,
-    namespace: createNamespaceLookup({
-      readLabels: (name, signal) => readNamespaceLabels(client, name, signal),
-      workspaceLabel: settings.workspaceLabel,
-      log,
-      now: Date.now,
-    }),
-    hasRight: (user, right, signal) =>
-      askAccess(user, { group: "berth.io", resource: "workspaces", ...right }, signal),
-    lastEventAt: () => source.lastEventAt(),
-    close: () => client.close(),
+    namespace: cluster.namespace,
+    hasRight: cluster.hasRight,
+    pullSecrets: states,
+    lastEventAt: () => cluster.lastEventAt(),
+    registryStatus: () => leadership?.catalogues.status() ?? new Map<string, RegistryStatus>(),
+    registryReports: () => leadership?.checks.reports() ?? new Map<string, RegistryReport>(),
+    leads: () => leadership !== undefined,
+    pullSecretStates: () => leadership?.pullSecrets.states() ?? null,
+    problems: () => leadership?.problems() ?? [],
+    async stop() {
+      for (const end of unsubscribe) end();
+      await lease.stop();
+      await ending;
+      await Promise.all([feed.stop(), upkeep.stop(), recordsWatch.stop(), secretsWatch.stop()]);
+      cluster.close();
+    },
   };
 }
 

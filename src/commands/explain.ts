@@ -3,11 +3,13 @@
 import { styleText } from "node:util";
 import { decide, questionAbout, type FinalVerdict, type Judgement } from "../domain/decision.ts";
 import { nothingToAsk } from "../domain/knowledge.ts";
+import { bindingFault } from "../domain/binding-validity.ts";
 import { boundId } from "../domain/pins.ts";
 import { spaceKey } from "../domain/policy.ts";
 import { spellingWarning } from "../domain/refusal.ts";
 import { reportOf } from "../domain/report.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
+import { visibilityOn } from "../domain/visibility.ts";
 import type { Settings } from "../settings.ts";
 import { couldNotJudge } from "./check.ts";
 import { exitCodes, type Terminal } from "./terminal.ts";
@@ -86,10 +88,17 @@ function registryRows(snapshot: Snapshot, namespace: string, { registry, space }
   const known = catalogue.spaces.get(space);
   if (known === undefined) return [...rows, ["space", `${space}: not in the catalogue`]];
   const proxy = known.proxyCache ? ", a proxy cache of a foreign registry" : "";
-  rows.push(["space", `${space}: ${known.visibility}${proxy}, id ${String(known.id)}`]);
+  const visibility = visibilityOn(registry, known);
+  const differs = visibility === known.visibility ? "" : ` by the policy (${known.visibility} in Harbor)`;
+  rows.push(["space", `${space}: ${visibility}${differs}${proxy}, id ${String(known.id)}`]);
   const workspace = snapshot.namespaces.get(namespace) ?? "";
   const binding = snapshot.policy.bindings.get(spaceKey(registry.name, space))?.get(workspace);
   if (binding === undefined) return [...rows, ["binding", "none for this workspace"]];
+  if (bindingFault(snapshot, binding, known) === "not-adopted") {
+    const mend =
+      "the policy declares the space, and Berth did not make the one that exists: adopt: true takes it over";
+    return [...rows, ["binding", `workspace "${workspace}" has one that grants nothing (${mend})`]];
+  }
   const id = boundId(snapshot.pins, binding);
   return [
     ...rows,

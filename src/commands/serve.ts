@@ -95,6 +95,8 @@ async function startParts(settings: Settings, log: Log, started: (() => Promise<
       metrics.admissionDuration.observe({ path: labels.path }, seconds);
     },
     countRefusal: (reason) => metrics.admissionRefusals.inc({ reason }),
+    countWarning: (reason) => metrics.admissionWarnings.inc({ reason }),
+    pullSecrets: engine.pullSecrets,
     log,
     now: () => performance.now(),
   });
@@ -119,6 +121,7 @@ async function startParts(settings: Settings, log: Log, started: (() => Promise<
         if (draining) return ["draining"];
         return becameReady ? [] : missingParts(state.snapshot());
       },
+      details: () => detailsOf(engine),
       metrics() {
         collect(metrics, engine);
         return metrics.registry.metrics();
@@ -205,9 +208,45 @@ function collect(metrics: Metrics, engine: Engine): void {
     metrics.catalogueSpaces.set({ registry, visibility: "public" }, facts.spaces.public);
     metrics.catalogueSpaces.set({ registry, visibility: "private" }, facts.spaces.private);
   }
-  for (const [registry, { up }] of engine.catalogues.status())
-    metrics.registryUp.set({ registry }, up ? 1 : 0);
+  for (const [registry, { up }] of engine.registryReports()) metrics.registryUp.set({ registry }, up ? 1 : 0);
+  for (const [registry, { up, outcome }] of engine.registryStatus()) {
+    if (outcome !== null) metrics.registryUp.set({ registry }, up ? 1 : 0);
+  }
+  const leads = engine.leads();
+  if (leads !== null) metrics.leader.set(leads ? 1 : 0);
+  metrics.pullSecrets.reset();
+  for (const [state, count] of Object.entries(engine.pullSecretStates() ?? {})) {
+    metrics.pullSecrets.set({ state }, count);
+  }
   for (const [resource, at] of engine.lastEventAt()) {
     metrics.watchLastEventAge.set({ resource }, (now - at) / 1_000);
   }
 }
+
+/** For people who ask `/readyz?verbose`: each registry, then what is not as the policy wants it. */
+function detailsOf(engine: Engine): readonly string[] {
+  const snapshot = engine.state.snapshot();
+  const facts = catalogueFacts(snapshot, Date.now());
+  const reports = engine.registryReports();
+  const registries = [...snapshot.policy.registries.values()].map((registry) => {
+    const report = reports.get(registry.name);
+    const catalogue = facts.get(registry.name);
+    const parts = [
+      report === undefined ? "not checked by this replica" : report.up ? "up" : "down",
+      ...(catalogue === undefined
+        ? []
+        : [
+            `catalogue of ${Math.round(catalogue.ageMs / 1_000)} s ago with ` +
+              `${catalogue.spaces.public} public and ${catalogue.spaces.private} private spaces`,
+          ]),
+      ...(report?.problems ?? []),
+    ];
+    return `registry ${registry.name} (${registry.type}): ${parts.join("; ")}`;
+  });
+  const leads = engine.leads();
+  const role = leads === null ? [] : [leads ? "this replica leads" : "another replica leads"];
+  return [...role, ...registries, ...engine.problems().slice(0, maxProblemsShown)];
+}
+
+/** A screenful. */
+const maxProblemsShown = 50;

@@ -23,7 +23,7 @@ export async function readSnapshot(
     for (const problem of snapshot.policy.problems) terminal.err(`${formatProblem(problem)}\n`);
     for (const part of missingParts(snapshot)) {
       const name = part.replace(/^catalogue of /, "");
-      const why = engine.catalogues.status().get(name)?.problem;
+      const why = engine.registryStatus().get(name)?.problem;
       terminal.err(`could not read the ${part}${why ? `: ${why}` : ""}\n`);
     }
     if (!snapshot.policyRead || !snapshot.namespacesRead) {

@@ -100,7 +100,10 @@ function berthCommand(args: readonly string[]) {
 
 const readOnly = ["get", "list", "watch"];
 
-/** What serving takes: namespaces and accounts are read everywhere, policy and logins in Berth's own; rights are asked for. */
+/**
+ * What serving takes: namespaces and accounts are read everywhere, pull secrets written by their one name; in Berth's
+ * own namespace policy and logins are read, and the lease, robots' records and published values written.
+ */
 async function grantRights(admin: Kube): Promise<void> {
   const name = "berth";
   const subjects = [{ kind: "User", name: berthUser, apiGroup: "rbac.authorization.k8s.io" }];
@@ -114,6 +117,13 @@ async function grantRights(admin: Kube): Promise<void> {
         rules: [
           { apiGroups: [""], resources: ["namespaces"], verbs: readOnly },
           { apiGroups: [""], resources: ["serviceaccounts"], verbs: ["list", "watch"] },
+          { apiGroups: [""], resources: ["secrets"], verbs: ["create"] },
+          {
+            apiGroups: [""],
+            resources: ["secrets"],
+            resourceNames: ["berth-pull"],
+            verbs: [...readOnly, "patch", "delete"],
+          },
           {
             apiGroups: ["authorization.k8s.io"],
             resources: ["subjectaccessreviews"],
@@ -126,7 +136,23 @@ async function grantRights(admin: Kube): Promise<void> {
     {
       kind: "Role",
       metadata: inBerths,
-      ...{ rules: [{ apiGroups: [""], resources: ["configmaps", "secrets"], verbs: readOnly }] },
+      ...{
+        rules: [
+          {
+            apiGroups: [""],
+            resources: ["configmaps", "secrets"],
+            verbs: [...readOnly, "create", "update", "patch", "delete"],
+          },
+          { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create"] },
+          { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["create"] },
+          {
+            apiGroups: ["coordination.k8s.io"],
+            resources: ["leases"],
+            resourceNames: ["berth"],
+            verbs: ["get", "update"],
+          },
+        ],
+      },
     },
     { kind: "RoleBinding", metadata: inBerths, ...{ roleRef: roleOf("Role"), subjects } },
   ];

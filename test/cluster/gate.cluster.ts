@@ -182,7 +182,9 @@ describe("the gate before a real API server", () => {
           const events = await platform.auditEvents();
           const event = events.find(
             ({ objectRef, responseStatus }) =>
-              objectRef?.namespace === "audited" && responseStatus?.code === code,
+              objectRef?.namespace === "audited" &&
+              objectRef.resource === "pods" &&
+              responseStatus?.code === code,
           );
           return event?.annotations;
         });
@@ -665,22 +667,41 @@ describe("the gate before a real API server", () => {
   });
 
   describe("Berth's account", () => {
-    it("reads what it has to, writes nothing, and asks for nothing that it may not", async () => {
+    it("does what it has to, writes nothing else, and asks for nothing that it may not", async () => {
       const own = (await platform.auditEvents()).filter(({ user }) => user.username === berthUser);
       expect(own).not.to.be.empty;
+      const placeOf = (namespace: string | undefined): string =>
+        namespace === undefined || namespace === berthNamespace ? (namespace ?? "all") : "others";
       const asked = own.map(
-        ({ verb, objectRef: at }) => `${verb} ${at?.resource} in ${at?.namespace ?? "all"}`,
+        ({ verb, objectRef: at }) => `${verb} ${at?.resource} in ${placeOf(at?.namespace)}`,
       );
-      const needed = [
-        "namespaces in all",
-        "serviceaccounts in all",
-        "configmaps in berth-system",
-        "secrets in berth-system",
-      ].flatMap((what) => [`list ${what}`, `watch ${what}`]);
-      // A namespace by itself is read only when its watch is late.
-      const besides = asked.filter((what) => !what.startsWith("get namespaces in "));
-      expect([...new Set(besides)]).to.have.members(needed);
-      expect(own.filter(({ responseStatus }) => (responseStatus?.code ?? 0) >= 400)).to.deep.equal([]);
+      const expected = [
+        ...["list namespaces in all", "watch namespaces in all"],
+        ...["list serviceaccounts in all", "watch serviceaccounts in all"],
+        ...["list configmaps in berth-system", "watch configmaps in berth-system"],
+        ...["create configmaps in berth-system", "update configmaps in berth-system"],
+        ...["patch configmaps in berth-system"],
+        ...["list secrets in berth-system", "watch secrets in berth-system"],
+        ...["create secrets in berth-system", "update secrets in berth-system"],
+        ...["list secrets in all", "watch secrets in all"],
+        ...["create secrets in others", "patch secrets in others", "delete secrets in others"],
+        ...["get leases in berth-system", "create leases in berth-system", "update leases in berth-system"],
+        "create events in berth-system",
+      ];
+      // A namespace by itself is read for its uid, and when its watch is late. Some of the suite's walks end before
+      // a record or a published value is removed.
+      const besides = asked.filter(
+        (what) => !/^(?:get namespaces in others|delete (?:secrets|configmaps) in berth-system)$/.test(what),
+      );
+      expect([...new Set(besides)]).to.have.members(expected);
+      const elsewhere = own.filter(({ verb, objectRef: at }) => {
+        const isWrite = !["get", "list", "watch"].includes(verb);
+        return isWrite && at?.resource === "secrets" && at.namespace !== berthNamespace;
+      });
+      expect(new Set(elsewhere.map(({ objectRef }) => objectRef?.name))).to.deep.equal(
+        new Set([berthPull.name]),
+      );
+      expect(own.filter(({ responseStatus }) => responseStatus?.code === 403)).to.deep.equal([]);
       expect(platform.berth.output()).not.to.match(/forbidden/i);
     });
 

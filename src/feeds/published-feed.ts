@@ -1,0 +1,89 @@
+// What the leader published → state: the catalogues that every replica enforces from, and beside them the last good
+// policy, which goes on to the cluster feed. A replica that starts while a Harbor is down begins with what was good.
+
+import {
+  decodeCatalogue,
+  registryOfPublished,
+  type DecodedCatalogue,
+} from "../domain/published-catalogue.ts";
+import {
+  decodePublishedPolicy,
+  publishedPolicyName,
+  type PublishedPolicy,
+} from "../domain/published-policy.ts";
+import type { Log } from "../log.ts";
+import type { State } from "../state.ts";
+
+export interface PublishedValue {
+  readonly facts: Readonly<Record<string, string>>;
+  readonly text: string;
+}
+
+export interface PublishedFeedNeeds {
+  readonly state: State;
+  readonly log: Log;
+}
+
+/** Takes the full set of what is published, by name; says what the last good policy is, null for none. */
+export type PublishedFeed = (
+  all: ReadonlyMap<string, PublishedValue>,
+  publishedPolicy: (published: PublishedPolicy | null) => void,
+) => void;
+
+export function createPublishedFeed({ state, log }: PublishedFeedNeeds): PublishedFeed {
+  let decoded: ReadonlyMap<string, DecodedCatalogue> = new Map();
+  let policyText: string | null | undefined;
+
+  function takeCatalogues(all: ReadonlyMap<string, PublishedValue>): void {
+    const next = new Map<string, DecodedCatalogue>();
+    for (const [name, value] of all) {
+      const registry = registryOfPublished(name);
+      if (registry === undefined) continue;
+      const { server = "", readAt } = value.facts;
+      const facts = { server, readAt: Number(readAt) };
+      const read = Number.isFinite(facts.readAt)
+        ? decodeCatalogue({ facts, text: value.text }, decoded.get(registry))
+        : undefined;
+      if (read === undefined) {
+        log.error({ registry }, "the published catalogue cannot be read; what is known stays in force");
+        continue;
+      }
+      next.set(registry, read);
+      offer(registry, read);
+    }
+    decoded = next;
+  }
+
+  /** Of two readings of one server the newer wins; one of another server belongs to the policy that names it. */
+  function offer(registry: string, { catalogue }: DecodedCatalogue): void {
+    const { catalogues, policyRead, policy } = state.snapshot();
+    const current = catalogues.get(registry);
+    if (current?.server === catalogue.server && current.readAt >= catalogue.readAt) return;
+    if (policyRead && policy.registries.get(registry)?.url !== catalogue.server) return;
+    state.replaceCatalogue(registry, catalogue);
+  }
+
+  function takePolicy(
+    value: PublishedValue | undefined,
+    publishedPolicy: (published: PublishedPolicy | null) => void,
+  ): void {
+    const text = value?.text ?? null;
+    if (text === policyText) return;
+    policyText = text;
+    if (text === null) {
+      publishedPolicy(null);
+      return;
+    }
+    const reading = decodePublishedPolicy(text);
+    if (reading.kind === "unreadable") {
+      log.error({ problem: reading.problem }, "the published policy cannot be read");
+    }
+    publishedPolicy(reading.kind === "read" ? reading.published : null);
+  }
+
+  return (all, publishedPolicy) => {
+    // The pins come first: a catalogue would pin bindings to what has their names today.
+    takePolicy(all.get(publishedPolicyName), publishedPolicy);
+    takeCatalogues(all);
+  };
+}

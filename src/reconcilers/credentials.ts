@@ -1,0 +1,311 @@
+// Which pull secret each namespace should have, from everything that bears on it: the snapshot, the policy that
+// credentials are planned from, the logins, and the robots on record. Every replica can tell; only the leader acts
+// on it. It asks nobody and writes nothing.
+
+import { bindingHolds } from "../domain/binding-validity.ts";
+import type { Space } from "../domain/catalogue.ts";
+import { spaceKey, type Binding, type Policy, type Registry } from "../domain/policy.ts";
+import {
+  isLoginOf,
+  parseLoginRecord,
+  printLoginRecord,
+  pullSecretOf,
+  type LoginRecord,
+} from "../domain/login-record.ts";
+import { dockerConfigOf, type PullLogin, type WantedPullSecret } from "../domain/pull-secrets.ts";
+import { pullAccessOf, type Secrets } from "../domain/registry-access.ts";
+import { parseRobotRecord, robotInUse, type RobotRecord, type Wanted } from "../domain/robots.ts";
+import { isExempt, type Snapshot } from "../domain/snapshot.ts";
+import {
+  bindingsOfWorkspaces,
+  namespacesOfWorkspaces,
+  takesRobots,
+  wantedRobot,
+} from "../domain/wanted-robots.ts";
+import { sha256 } from "../digest.ts";
+
+/** All that credentials follow from; each part is replaced, never edited. */
+export interface CredentialFacts {
+  readonly snapshot: Snapshot;
+  /** The policy in force, and for an hour what was withdrawn by the deletion of a ConfigMap. */
+  readonly retained: Policy;
+  /** Secrets of Berth's own namespace; undefined until they are read. */
+  readonly secrets: Secrets | undefined;
+  /** The records of robots and logins, by the name of their Secret; undefined until they are read. */
+  readonly records: ReadonlyMap<string, string> | undefined;
+}
+
+/** What a Pod needs to pull: a space's robot, or (`space` null) the registry's own login. */
+export interface PullNeed {
+  readonly registry: string;
+  readonly space: string | null;
+}
+
+export interface WantedOnServer {
+  readonly registry: Registry;
+  readonly workspace: string;
+  readonly wanted: Wanted;
+}
+
+/** What follows from one set of facts; each answer is worked out when first asked for. */
+export interface Credentials {
+  wantedSecret(namespace: string): WantedPullSecret;
+  /** Would the workspace's Secret, as it should be now, let a Pod pull all this? */
+  covers(workspace: string | null, needs: readonly PullNeed[]): boolean;
+  /** By the name of their record: what workspaces need on the Harbors of the policy. */
+  wantedRobots(): ReadonlyMap<string, WantedOnServer>;
+  robotRecords(): ReadonlyMap<string, RobotRecord>;
+  loginRecords(): ReadonlyMap<string, LoginRecord>;
+  /** Logins that are not on record as they are in the policy's Secrets, by the name of their record. */
+  loginsToRecord(): ReadonlyMap<string, LoginRecord>;
+  /** Names of records of logins that nobody gets any more. */
+  loginsToForget(): readonly string[];
+  /** Logins that namespaces should get and that neither a Secret nor a record holds, in words. */
+  missingLogins(): readonly string[];
+}
+
+export interface RecordNames {
+  robots(server: string, workspace: string): string;
+  login(registry: string): string;
+}
+
+/** Long enough for no two of a million to be alike, short enough for a name. */
+const hashLength = 16;
+
+export function shortHash(...parts: readonly string[]): string {
+  return sha256(parts.join("\n")).slice(0, hashLength);
+}
+
+export const recordNames: RecordNames = {
+  robots: (server, workspace) => `berth-robot-${shortHash(server)}-${shortHash(workspace)}`,
+  login: (registry) => `berth-login-${shortHash(registry)}`,
+};
+
+/** Gives the credentials for the facts of now; the same as long as the facts are. */
+export function createCredentials(facts: () => CredentialFacts): () => Credentials {
+  let last:
+    | { readonly facts: CredentialFacts; readonly demand: Demand; readonly credentials: Credentials }
+    | undefined;
+  const parsed = createParsedRecords();
+  return () => {
+    const current = facts();
+    if (last !== undefined && areSame(last.facts, current)) return last.credentials;
+    const records = parsed(current.records);
+    // A record changes at every step of a robot; what is wanted does not, and takes longer to work out.
+    const demand =
+      last !== undefined && areSameDemand(last.facts, current) ? last.demand : demandOf(current, records);
+    last = { facts: current, demand, credentials: credentialsOf(current, records, demand) };
+    return last.credentials;
+  };
+}
+
+function areSame(a: CredentialFacts, b: CredentialFacts): boolean {
+  return areSameDemand(a, b) && a.secrets === b.secrets && a.records === b.records;
+}
+
+function areSameDemand(a: CredentialFacts, b: CredentialFacts): boolean {
+  return (
+    a.retained === b.retained &&
+    // What was withdrawn is held to what is on record.
+    (a.retained === a.snapshot.policy || a.records === b.records) &&
+    a.snapshot.policy === b.snapshot.policy &&
+    a.snapshot.namespaces === b.snapshot.namespaces &&
+    a.snapshot.catalogues === b.snapshot.catalogues &&
+    a.snapshot.pins === b.snapshot.pins &&
+    a.snapshot.ownSpaces === b.snapshot.ownSpaces &&
+    a.snapshot.ownSpacesRead === b.snapshot.ownSpacesRead
+  );
+}
+
+/** What is wanted, before any credential. */
+interface Demand {
+  isJudged(namespace: string): boolean;
+  /** By the name of their record. */
+  wantedRobots(): ReadonlyMap<string, WantedOnServer>;
+}
+
+function demandOf({ snapshot, retained }: CredentialFacts, parsed: ParsedRecords): Demand {
+  const isJudged = (namespace: string): boolean => !isExempt(snapshot, namespace);
+
+  function isInForce({ registry, space, workspace }: Binding): boolean {
+    return snapshot.policy.bindings.get(spaceKey(registry, space))?.has(workspace) === true;
+  }
+
+  /** What was withdrawn keeps what it had, and gets nothing new. */
+  function isHeld(recordName: string, space: Space): boolean {
+    const record = parsed.robots.get(recordName);
+    const held = record === undefined ? [] : (robotInUse(record)?.spaces ?? []);
+    return held.some(({ name, id }) => name === space.name && id === space.id);
+  }
+
+  return {
+    isJudged,
+    wantedRobots: once(() => {
+      const namespaces = namespacesOfWorkspaces(snapshot.namespaces, isJudged);
+      const wanted = new Map<string, WantedOnServer>();
+      for (const [workspace, onRegistries] of bindingsOfWorkspaces(retained)) {
+        for (const [name, bindings] of onRegistries) {
+          const registry = retained.registries.get(name);
+          if (registry === undefined || !takesRobots(registry)) continue;
+          const recordName = recordNames.robots(registry.url, workspace);
+          const robot = wantedRobot({
+            ...{ registry, workspace, bindings },
+            catalogue: snapshot.catalogues.get(name),
+            namespaces: namespaces.get(workspace) ?? [],
+            holds: (binding, space) =>
+              isInForce(binding) ? bindingHolds(snapshot, binding, space) : isHeld(recordName, space),
+          });
+          if (robot !== undefined) wanted.set(recordName, { registry, workspace, wanted: robot });
+        }
+      }
+      return wanted;
+    }),
+  };
+}
+
+interface ParsedRecords {
+  readonly robots: ReadonlyMap<string, RobotRecord>;
+  readonly logins: ReadonlyMap<string, LoginRecord>;
+}
+
+/** Reads each text once: of a thousand records one changes at a time. */
+function createParsedRecords(): (records: CredentialFacts["records"]) => ParsedRecords {
+  let known = new Map<string, { readonly text: string; readonly record: ParsedRecord }>();
+  return (records = new Map()) => {
+    const next = new Map<string, { readonly text: string; readonly record: ParsedRecord }>();
+    const robots = new Map<string, RobotRecord>();
+    const logins = new Map<string, LoginRecord>();
+    for (const [name, text] of records) {
+      const before = known.get(name);
+      const entry = before?.text === text ? before : { text, record: parseRecord(text) };
+      next.set(name, entry);
+      if (entry.record.robots !== undefined) robots.set(name, entry.record.robots);
+      if (entry.record.login !== undefined) logins.set(name, entry.record.login);
+    }
+    known = next;
+    return { robots, logins };
+  };
+}
+
+interface ParsedRecord {
+  readonly robots: RobotRecord | undefined;
+  readonly login: LoginRecord | undefined;
+}
+
+function parseRecord(text: string): ParsedRecord {
+  return { robots: parseRobotRecord(text), login: parseLoginRecord(text) };
+}
+
+function credentialsOf(facts: CredentialFacts, parsed: ParsedRecords, demand: Demand): Credentials {
+  const { snapshot, retained, secrets, records } = facts;
+  const registries = [...retained.registries.values()];
+  const contents = new Map<string | null, Content>();
+
+  /** The policy's own login for a registry: as its Secret has it, or else as it was last handed out. */
+  function loginOf(registry: Registry): LoginRecord | undefined {
+    const secret = pullSecretOf(registry);
+    if (secret === null || secrets === undefined) return undefined;
+    const reading = pullAccessOf({ ...registry, caSecret: null }, secrets);
+    if (reading.kind === "access") {
+      const { username, password } = reading.access;
+      return { registry: registry.name, server: registry.url, secret, username, password };
+    }
+    const record = parsed.logins.get(recordNames.login(registry.name));
+    return record !== undefined && isLoginOf(record, registry) ? record : undefined;
+  }
+
+  function contentOf(workspace: string | null): Content {
+    const known = contents.get(workspace);
+    if (known !== undefined) return known;
+    const content = readContent(workspace);
+    contents.set(workspace, content);
+    return content;
+  }
+
+  function readContent(workspace: string | null): Content {
+    const logins: PullLogin[] = [];
+    /** Each robot's holders: nobody else may get it yet. */
+    const holders: ReadonlySet<string>[] = [];
+    for (const registry of registries) {
+      const policyLogin =
+        registry.workspace === null || registry.workspace === workspace ? loginOf(registry) : undefined;
+      if (policyLogin !== undefined) {
+        const { username, password } = policyLogin;
+        logins.push({ registry, username, password, spaces: null });
+      }
+      if (workspace === null || !takesRobots(registry)) continue;
+      const recordName = recordNames.robots(registry.url, workspace);
+      const record = parsed.robots.get(recordName);
+      const robot = record && robotInUse(record);
+      if (robot === undefined || !demand.wantedRobots().has(recordName)) continue;
+      const { fullName: username, secret: password } = robot;
+      const spaces = robot.spaces.map(({ name }) => name);
+      logins.push({ registry, username, password, spaces });
+      holders.push(new Set(robot.holders));
+    }
+    const text = dockerConfigOf(logins);
+    const secret = text === null ? null : { text, digest: sha256(text) };
+    const spaces = new Set(
+      logins.flatMap(({ registry, spaces: ofRobot }) =>
+        (ofRobot ?? [""]).map((space) => `${registry.name}/${space}`),
+      ),
+    );
+    return { secret, holders, grants: spaces };
+  }
+
+  return {
+    wantedSecret(namespace) {
+      const workspace = snapshot.namespaces.get(namespace);
+      if (secrets === undefined || records === undefined || workspace === undefined) return "waiting";
+      if (!demand.isJudged(namespace)) return null;
+      const { secret, holders } = contentOf(workspace);
+      return holders.every((ofRobot) => ofRobot.has(namespace)) ? secret : "waiting";
+    },
+    covers(workspace, needs) {
+      const { grants } = contentOf(workspace);
+      return needs.every(({ registry, space }) => grants.has(`${registry}/${space ?? ""}`));
+    },
+    wantedRobots: () => demand.wantedRobots(),
+    robotRecords: () => parsed.robots,
+    loginRecords: () => parsed.logins,
+    loginsToRecord: once(() => {
+      const missing = new Map<string, LoginRecord>();
+      for (const registry of registries) {
+        const login = loginOf(registry);
+        const name = recordNames.login(registry.name);
+        if (login !== undefined && !isSameLogin(login, parsed.logins.get(name))) missing.set(name, login);
+      }
+      return missing;
+    }),
+    loginsToForget: once(() =>
+      [...parsed.logins].flatMap(([name, login]) => {
+        const registry = retained.registries.get(login.registry);
+        return registry !== undefined && pullSecretOf(registry) !== null ? [] : [name];
+      }),
+    ),
+    missingLogins: once(() =>
+      registries.flatMap((registry) => {
+        if (pullSecretOf(registry) === null || secrets === undefined) return [];
+        const reading = pullAccessOf({ ...registry, caSecret: null }, secrets);
+        return reading.kind === "missing" ? [`registry ${registry.name}: ${reading.what}`] : [];
+      }),
+    ),
+  };
+}
+
+/** What the Secrets of one workspace hold. */
+interface Content {
+  readonly secret: { readonly text: string; readonly digest: string } | null;
+  readonly holders: readonly ReadonlySet<string>[];
+  /** `<registry>/<space>` for what robots may pull, `<registry>/` for whole registries. */
+  readonly grants: ReadonlySet<string>;
+}
+
+function isSameLogin(a: LoginRecord, b: LoginRecord | undefined): boolean {
+  return b !== undefined && printLoginRecord(a) === printLoginRecord(b);
+}
+
+function once<T>(work: () => T): () => T {
+  let done: { readonly value: T } | undefined;
+  return () => (done ??= { value: work() }).value;
+}

@@ -1,0 +1,327 @@
+// Brings the robots of the Harbors to what bindings and namespaces call for, step by step as domain/robots.ts tells
+// them. It keeps nothing in memory that is not on record or visible in Harbor, but for which robots it has itself
+// asked for; so it may end, or be followed by another, between any two steps.
+//
+// Invariant: a robot is on record before Harbor hears of it, and on record until Harbor has forgotten it.
+
+import {
+  nextRobotStep,
+  parseRobotRecord,
+  printRobotRecord,
+  robotInUse,
+  withoutAsked,
+  withoutRobot,
+  withRobot,
+  type AskedRobot,
+  type MadeRobot,
+  type RobotHome,
+  type RobotRecord,
+  type SeenRobot,
+  type SeenRobots,
+  type Wanted,
+} from "../domain/robots.ts";
+import type { Snapshot } from "../domain/snapshot.ts";
+import { gather } from "../gather.ts";
+import type { Log } from "../log.ts";
+import { createAttempts } from "./attempts.ts";
+import { shortHash, type Credentials } from "./credentials.ts";
+
+/** What Harbor does with robots; harbor/robot-accounts.ts and harbor/token-service.ts, with the login of the home. */
+export interface RobotApi {
+  make(
+    home: RobotHome,
+    robot: {
+      readonly name: string;
+      readonly description: string;
+      readonly days: number;
+      readonly spaces: readonly string[];
+    },
+    signal: AbortSignal,
+  ): Promise<RobotMaking>;
+  list(home: RobotHome, namePart: string, signal: AbortSignal): Promise<readonly SeenRobot[]>;
+  remove(home: RobotHome, id: number, signal: AbortSignal): Promise<void>;
+  /** What the robot may pull, as Harbor's token service says when the robot itself asks. */
+  grants(
+    home: RobotHome,
+    robot: { readonly username: string; readonly password: string },
+    spaces: readonly string[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, boolean>>;
+}
+
+export type RobotMaking =
+  | {
+      readonly kind: "made";
+      readonly robot: Pick<MadeRobot, "id" | "fullName" | "secret" | "createdAt" | "expiresAt">;
+    }
+  | { readonly kind: "exists" }
+  | { readonly kind: "refused"; readonly why: string };
+
+/** The records; kubernetes/robot-records.ts. */
+export interface RobotRecords {
+  /** False until they were listed once. */
+  isRead(): boolean;
+  current(): ReadonlyMap<string, string>;
+  /** As the API server has them at this moment. */
+  reread(signal: AbortSignal): Promise<ReadonlyMap<string, string>>;
+  write(name: string, text: string, signal: AbortSignal): Promise<"written" | "conflict">;
+  remove(name: string, signal: AbortSignal): Promise<"written" | "conflict">;
+}
+
+export interface RobotNeeds {
+  readonly snapshot: () => Snapshot;
+  readonly credentials: () => Credentials;
+  readonly records: RobotRecords;
+  readonly api: RobotApi;
+  /** Does the namespace's Secret hold what it should, or can it not be written? */
+  readonly isSettled: (namespace: string) => boolean;
+  /** The cluster's name and the UID of its kube-system: together they tell clusters on one Harbor apart. */
+  readonly cluster: { readonly name: string; readonly uid: string };
+  readonly days: number;
+  /** How often Harbor is asked which robots there are. */
+  readonly lookEveryMs: number;
+  readonly log: Log;
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly observe?: (outcome: "made" | "failed" | "removed") => void;
+}
+
+export interface RobotReconciler {
+  /** Does whatever can be done now. */
+  round(signal: AbortSignal): Promise<void>;
+  /** What keeps robots from being as they should be, in words. */
+  problems(): readonly string[];
+}
+
+/** A robot is made, checked and recorded in some 100 ms; more at a time would only queue in Harbor's database. */
+const atATime = 8;
+/** From nothing to rest there are five steps, and two more for each robot to be removed. */
+const maxStepsARound = 32;
+/** Longer than a kubelet pulls with what it read before a Secret changed. */
+const successorSettledMs = 3 * 60_000;
+
+export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
+  const { records, api, log, now } = needs;
+  /** `<record>/<serial>` of the robots put down as asked for by this very reconciler. */
+  const asking = new Set<string>();
+  const seen = new Map<string, SeenRobots>();
+  const attempts = createAttempts({ ...needs, what: "robots", onFailure: () => needs.observe?.("failed") });
+
+  async function round(signal: AbortSignal): Promise<void> {
+    const { policyRead, namespacesRead } = needs.snapshot();
+    if (!policyRead || !namespacesRead || !records.isRead()) return;
+    const homes = homesOf(needs.credentials());
+    await gather([...homes.values()], atATime, (home) =>
+      attempts.run(home.server, signal, () => lookAt(home, signal)),
+    );
+    const credentials = needs.credentials();
+    const names = new Set([...credentials.robotRecords().keys(), ...credentials.wantedRobots().keys()]);
+    await gather([...names], atATime, (name) => attempts.run(name, signal, () => bringToRest(name, signal)));
+    attempts.keepOnly((about) => names.has(about) || homes.has(about));
+    for (const server of seen.keys()) if (!homes.has(server)) seen.delete(server);
+  }
+
+  /** One listing of this cluster's robots on the server, when its time has come. */
+  async function lookAt(home: RobotHome, signal: AbortSignal): Promise<void> {
+    const last = seen.get(home.server);
+    if (last !== undefined && now() - last.at < needs.lookEveryMs) return;
+    const at = now();
+    const robots = await api.list(home, namePartOf(home.server), signal);
+    seen.set(home.server, { at, robots: new Map(robots.map((robot) => [robot.id, robot])) });
+    await removeOrphans(home, robots, signal);
+  }
+
+  /** Robots of this cluster that no record knows: their secret is lost, so that no Secret can get it any more. */
+  async function removeOrphans(
+    home: RobotHome,
+    robots: readonly SeenRobot[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const suspects = robots.filter((robot) => isOrphan(robot, home, records.current()));
+    if (suspects.length === 0) return;
+    // Whatever was put down before the listing began is in a reading that begins after it.
+    const fresh = await records.reread(signal);
+    for (const robot of suspects.filter((suspect) => isOrphan(suspect, home, fresh))) {
+      await api.remove(home, robot.id, signal);
+      log.info({ registry: home.registry, robot: robot.fullName }, "removed a robot that no record knows");
+    }
+  }
+
+  function isOrphan(robot: SeenRobot, home: RobotHome, texts: ReadonlyMap<string, string>): boolean {
+    const { begin, workspace = "", serial } = ourName.exec(robot.fullName)?.groups ?? {};
+    if (begin !== beginOfNames(home.server)) return false;
+    const name = `berth-robot-${shortHash(home.server)}-${workspace}`;
+    const text = texts.get(name);
+    if (text === undefined) return !needs.credentials().wantedRobots().has(name);
+    const record = parseRobotRecord(text);
+    // A record that cannot be read may know it.
+    if (record === undefined || record.robots.some((known) => String(known.serial) === serial)) return false;
+    // When a record was lost, Secrets carry the robot until its successor has reached them.
+    const inUse = robotInUse(record);
+    if (inUse === undefined) return !needs.credentials().wantedRobots().has(name);
+    return (
+      now() - inUse.madeAt > successorSettledMs && inUse.holders.every((holder) => needs.isSettled(holder))
+    );
+  }
+
+  async function bringToRest(name: string, signal: AbortSignal): Promise<void> {
+    for (let steps = 0; steps < maxStepsARound; steps += 1) {
+      signal.throwIfAborted();
+      const credentials = needs.credentials();
+      const record = credentials.robotRecords().get(name);
+      const step = nextRobotStep({
+        record,
+        wanted: wantedFor(name, record, credentials),
+        seen: record && seen.get(record.home.server),
+        namespaces: needs.snapshot().namespaces,
+        isSettled: needs.isSettled,
+        now: now(),
+      });
+      switch (step.kind) {
+        case "rest":
+          return;
+        case "write":
+          await put(name, step.record, signal);
+          log.info(
+            { record: name, workspace: step.record.workspace, registry: step.record.home.registry },
+            step.why,
+          );
+          break;
+        case "forget":
+          await mustBe("written", records.remove(name, signal));
+          break;
+        case "make":
+          await make(name, mustHave(record), step.robot, signal);
+          break;
+        case "verify":
+          await verify(name, mustHave(record), step.robot, signal);
+          break;
+        case "remove": {
+          const known = mustHave(record);
+          await api.remove(known.home, step.robot.id, signal);
+          await put(name, withoutRobot(known, step.robot), signal);
+          log.info({ registry: known.home.registry, robot: step.robot.fullName }, "removed a robot");
+          needs.observe?.("removed");
+          break;
+        }
+      }
+    }
+  }
+
+  /** A record that the policy no longer speaks of is for a robot that nobody wants. */
+  function wantedFor(name: string, record: RobotRecord | undefined, credentials: Credentials): Wanted {
+    const wanted = credentials.wantedRobots().get(name);
+    if (wanted !== undefined || record === undefined) return wanted?.wanted;
+    return undefined;
+  }
+
+  async function make(
+    name: string,
+    record: RobotRecord,
+    robot: AskedRobot,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const key = `${name}/${robot.serial}`;
+    if (!asking.has(key)) {
+      await put(name, withoutAsked(record), signal);
+      return;
+    }
+    // Until the answer is put down, a failure leaves in doubt whether there is such a robot.
+    asking.delete(key);
+    const { home, workspace } = record;
+    const making = await api.make(
+      home,
+      {
+        name: `${beginOfNames(home.server)}-${shortHash(workspace)}-${robot.serial}`,
+        description: `Pull for workspace ${workspace} of cluster ${needs.cluster.name}, kept by Berth`,
+        days: needs.days,
+        spaces: robot.spaces.map((space) => space.name),
+      },
+      signal,
+    );
+    switch (making.kind) {
+      case "exists":
+        await put(name, withoutAsked(record), signal);
+        return;
+      case "refused":
+        // Harbor made none, so that the same name may be asked for again.
+        asking.add(key);
+        if (robot.refusedAt === null)
+          await put(name, withRobot(record, { ...robot, refusedAt: now() }), signal);
+        throw new Error(`make a robot for workspace ${workspace} on ${home.registry}: ${making.why}`);
+      case "made": {
+        const { serial, spaces } = robot;
+        const { id, fullName, secret, createdAt, expiresAt } = making.robot;
+        const made: MadeRobot = {
+          ...{ stage: "made", serial, spaces, id, fullName, secret, createdAt, expiresAt },
+          ...{ madeAt: now(), holders: [], retired: null },
+        };
+        await put(name, withRobot(record, made), signal);
+        log.info({ registry: home.registry, workspace, robot: fullName }, "made a robot");
+      }
+    }
+  }
+
+  async function verify(
+    name: string,
+    record: RobotRecord,
+    robot: MadeRobot,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const spaces = robot.spaces.map((space) => space.name);
+    const login = { username: robot.fullName, password: robot.secret };
+    const grants = await api.grants(record.home, login, spaces, signal);
+    const denied = spaces.filter((space) => grants.get(space) !== true);
+    if (denied.length > 0) {
+      throw new Error(
+        `robot ${robot.fullName} of ${record.home.registry} may not pull from ${denied.slice(0, 5).join(", ")}, though it was made for that`,
+      );
+    }
+    const wanted = wantedFor(name, record, needs.credentials());
+    const holders = wanted === undefined || wanted === "unknown" ? [] : [...wanted.namespaces];
+    await put(name, withRobot(record, { ...robot, stage: "ready", holders }), signal);
+    needs.observe?.("made");
+  }
+
+  async function put(name: string, record: RobotRecord, signal: AbortSignal): Promise<void> {
+    for (const robot of record.robots) {
+      const before = needs.credentials().robotRecords().get(name);
+      if (robot.stage === "asked" && (before === undefined || before.serial < robot.serial)) {
+        asking.add(`${name}/${robot.serial}`);
+      }
+    }
+    await mustBe("written", records.write(name, printRobotRecord(record), signal));
+  }
+
+  function beginOfNames(server: string): string {
+    return `berth-${needs.cluster.name}-${namePartOf(server)}`;
+  }
+
+  function namePartOf(server: string): string {
+    return shortHash(needs.cluster.uid, server);
+  }
+
+  return { round, problems: () => attempts.problems() };
+}
+
+/** The servers to look at, each with the newest known way in: a record's Secrets may be gone, the policy's are there. */
+function homesOf(credentials: Credentials): ReadonlyMap<string, RobotHome> {
+  const homes = new Map<string, RobotHome>();
+  for (const { home } of credentials.robotRecords().values()) homes.set(home.server, home);
+  for (const { wanted } of credentials.wantedRobots().values()) {
+    if (wanted !== undefined && wanted !== "unknown") homes.set(wanted.home.server, wanted.home);
+  }
+  return homes;
+}
+
+/** `<prefix>berth-<cluster>-<hash>-<hash of the workspace>-<serial>`; the prefix is Harbor's, and may be anything. */
+const ourName = /(?<begin>berth-[a-z0-9-]+-[0-9a-f]{16})-(?<workspace>[0-9a-f]{16})-(?<serial>[0-9]+)$/;
+
+async function mustBe(wanted: "written", outcome: Promise<"written" | "conflict">): Promise<void> {
+  if ((await outcome) !== wanted) throw new Error("a record was changed by another meanwhile; looking again");
+}
+
+function mustHave(record: RobotRecord | undefined): RobotRecord {
+  if (record === undefined) throw new Error("a step for a robot without a record");
+  return record;
+}
