@@ -318,6 +318,8 @@ function startReplica(parts: Parts & { readonly metrics: Metrics }, cluster: Kub
     problems: () => leadership?.problems() ?? [],
     async stop() {
       for (const end of unsubscribe) end();
+      // While it still holds the lease: nobody else begins before its last write is over.
+      await leadership?.stop();
       await lease.stop();
       await ending;
       await Promise.all([feed.stop(), upkeep.stop(), recordsWatch.stop(), secretsWatch.stop()]);
