@@ -25,6 +25,8 @@ export interface LoginRecord {
 
 /** The Secret that holds the login which namespaces get; null where they get none of the policy's. */
 export function pullSecretOf(registry: Registry): string | null {
+  // On the platform's Harbors every workspace has a robot of its own.
+  if (registry.type === "harbor" && registry.workspace === null) return null;
   if (registry.pullCredentialsSecret !== null) return registry.pullCredentialsSecret;
   return registry.workspace === null ? null : registry.credentialsSecret;
 }

@@ -1,11 +1,18 @@
 // What may fail, tried again in good time: each failure is told once, and the pause before the next try grows. One
 // registry, workspace or space that fails delays no other.
 
+import { withoutRequestNotes } from "../http-exchange.ts";
 import type { Log } from "../log.ts";
 
 export interface Attempts {
-  /** Runs the task, unless it failed a moment ago. Never throws but for the signal's sake. */
-  run(about: string, signal: AbortSignal, task: () => Promise<void>): Promise<void>;
+  /** Runs the task, unless it failed a moment ago; says whether it ran to its end. Never throws. */
+  run(about: string, signal: AbortSignal, task: () => Promise<void>): Promise<boolean>;
+  /** Failed a moment ago, and is not to be tried yet. */
+  isResting(about: string): boolean;
+  /** Failed at its last try. */
+  isFailing(about: string): boolean;
+  /** A try that was made elsewhere failed. Of several that were under way together the first counts. */
+  failed(about: string, err: unknown): void;
   /** What failed at its last try, in words. */
   problems(): readonly string[];
   /** Forgets what nobody will try again. */
@@ -19,12 +26,14 @@ export interface AttemptsNeeds {
   readonly now: () => number;
   /** 0 ≤ x < 1. */
   readonly random: () => number;
+  /** The longest pause: 5 minutes where nothing else is said. */
+  readonly slowestRetryMs?: number;
   readonly onFailure?: () => void;
 }
 
 /** After a failure, doubled each time: the first retry is soon, and a server that stays down is left in peace. */
 const firstRetryMs = 2_000;
-const slowestRetryMs = 5 * 60_000;
+const usuallySlowestRetryMs = 5 * 60_000;
 /** A login that was refused is not sent again soon: Harbor locks a principal after one bad password. */
 const firstLoginRetryMs = 30_000;
 
@@ -34,16 +43,22 @@ interface Failure {
   readonly retryAt: number;
 }
 
-export function createAttempts({ what, log, now, random, onFailure }: AttemptsNeeds): Attempts {
+export function createAttempts(needs: AttemptsNeeds): Attempts {
+  const { what, log, now, random, slowestRetryMs = usuallySlowestRetryMs, onFailure } = needs;
   const failures = new Map<string, Failure>();
 
+  function isResting(about: string): boolean {
+    return now() < (failures.get(about)?.retryAt ?? -Infinity);
+  }
+
   function failed(about: string, err: unknown): void {
+    if (isResting(about)) return;
     const before = failures.get(about);
     const inARow = (before?.inARow ?? 0) + 1;
     const first = isLoginRefusal(err) ? firstLoginRetryMs : firstRetryMs;
     const pauseMs = Math.min(first * 2 ** (inARow - 1), slowestRetryMs) * (1 - random() / 4);
     const problem = err instanceof Error ? err.message : String(err);
-    if (before?.problem !== problem)
+    if (before === undefined || withoutRequestNotes(before.problem) !== withoutRequestNotes(problem))
       log.warn({ about, problem }, `${what}: something failed, and is tried again`);
     failures.set(about, { problem, inARow, retryAt: now() + pauseMs });
     onFailure?.();
@@ -52,14 +67,19 @@ export function createAttempts({ what, log, now, random, onFailure }: AttemptsNe
   return {
     async run(about, signal, task) {
       const isOver = (): boolean => signal.aborted;
-      if (isOver() || now() < (failures.get(about)?.retryAt ?? -Infinity)) return;
+      if (isOver() || isResting(about)) return false;
       try {
         await task();
         if (failures.delete(about)) log.info({ about }, `${what}: it works again`);
+        return true;
       } catch (err) {
         if (!isOver()) failed(about, err);
+        return false;
       }
     },
+    isResting,
+    isFailing: (about) => failures.has(about),
+    failed,
     problems: () => [...failures.values()].map(({ problem }) => problem),
     keepOnly(isAlive) {
       for (const about of failures.keys()) if (!isAlive(about)) failures.delete(about);

@@ -14,7 +14,13 @@ import {
 } from "../domain/login-record.ts";
 import { dockerConfigOf, type PullLogin, type WantedPullSecret } from "../domain/pull-secrets.ts";
 import { pullAccessOf, type Secrets } from "../domain/registry-access.ts";
-import { parseRobotRecord, robotInUse, type RobotRecord, type Wanted } from "../domain/robots.ts";
+import {
+  parseRobotRecord,
+  robotInUse,
+  type MadeRobot,
+  type RobotRecord,
+  type Wanted,
+} from "../domain/robots.ts";
 import { isExempt, type Snapshot } from "../domain/snapshot.ts";
 import {
   bindingsOfWorkspaces,
@@ -87,14 +93,16 @@ export function createCredentials(facts: () => CredentialFacts): () => Credentia
     | { readonly facts: CredentialFacts; readonly demand: Demand; readonly credentials: Credentials }
     | undefined;
   const parsed = createParsedRecords();
+  const contents: Contents = new Map();
   return () => {
     const current = facts();
     if (last !== undefined && areSame(last.facts, current)) return last.credentials;
     const records = parsed(current.records);
     // A record changes at every step of a robot; what is wanted does not, and takes longer to work out.
-    const demand =
-      last !== undefined && areSameDemand(last.facts, current) ? last.demand : demandOf(current, records);
-    last = { facts: current, demand, credentials: credentialsOf(current, records, demand) };
+    const isSameDemand = last !== undefined && areSameDemand(last.facts, current);
+    const demand = last !== undefined && isSameDemand ? last.demand : demandOf(current, records);
+    if (!isSameDemand) contents.clear();
+    last = { facts: current, demand, credentials: credentialsOf(current, records, demand, contents) };
     return last.credentials;
   };
 }
@@ -110,11 +118,21 @@ function areSameDemand(a: CredentialFacts, b: CredentialFacts): boolean {
     (a.retained === a.snapshot.policy || a.records === b.records) &&
     a.snapshot.policy === b.snapshot.policy &&
     a.snapshot.namespaces === b.snapshot.namespaces &&
-    a.snapshot.catalogues === b.snapshot.catalogues &&
+    haveSameSpaces(a.snapshot.catalogues, b.snapshot.catalogues) &&
     a.snapshot.pins === b.snapshot.pins &&
     a.snapshot.ownSpaces === b.snapshot.ownSpaces &&
     a.snapshot.ownSpacesRead === b.snapshot.ownSpacesRead
   );
+}
+
+/** A catalogue is replaced at every beat; its spaces only where something changed. */
+function haveSameSpaces(a: Snapshot["catalogues"], b: Snapshot["catalogues"]): boolean {
+  if (a === b) return true;
+  if (a.size !== b.size) return false;
+  return [...a].every(([name, { server, spaces }]) => {
+    const other = b.get(name);
+    return other?.server === server && other.spaces === spaces;
+  });
 }
 
 /** What is wanted, before any credential. */
@@ -122,7 +140,11 @@ interface Demand {
   isJudged(namespace: string): boolean;
   /** By the name of their record. */
   wantedRobots(): ReadonlyMap<string, WantedOnServer>;
+  /** Workspace → registry → the name of the record of the robot that is wanted there. */
+  recordsOf(workspace: string): ReadonlyMap<string, string>;
 }
+
+const noRecords: ReadonlyMap<string, string> = new Map();
 
 function demandOf({ snapshot, retained }: CredentialFacts, parsed: ParsedRecords): Demand {
   const isJudged = (namespace: string): boolean => !isExempt(snapshot, namespace);
@@ -138,29 +160,35 @@ function demandOf({ snapshot, retained }: CredentialFacts, parsed: ParsedRecords
     return held.some(({ name, id }) => name === space.name && id === space.id);
   }
 
-  return {
-    isJudged,
-    wantedRobots: once(() => {
-      const namespaces = namespacesOfWorkspaces(snapshot.namespaces, isJudged);
-      const wanted = new Map<string, WantedOnServer>();
-      for (const [workspace, onRegistries] of bindingsOfWorkspaces(retained)) {
-        for (const [name, bindings] of onRegistries) {
-          const registry = retained.registries.get(name);
-          if (registry === undefined || !takesRobots(registry)) continue;
-          const recordName = recordNames.robots(registry.url, workspace);
-          const robot = wantedRobot({
-            ...{ registry, workspace, bindings },
-            catalogue: snapshot.catalogues.get(name),
-            namespaces: namespaces.get(workspace) ?? [],
-            holds: (binding, space) =>
-              isInForce(binding) ? bindingHolds(snapshot, binding, space) : isHeld(recordName, space),
-          });
-          if (robot !== undefined) wanted.set(recordName, { registry, workspace, wanted: robot });
-        }
+  const byWorkspace = once(() => {
+    const names = new Map<string, Map<string, string>>();
+    for (const [name, { registry, workspace }] of wantedRobots()) {
+      const ofWorkspace = names.get(workspace) ?? new Map<string, string>();
+      names.set(workspace, ofWorkspace.set(registry.name, name));
+    }
+    return names;
+  });
+  const wantedRobots = once(() => {
+    const namespaces = namespacesOfWorkspaces(snapshot.namespaces, isJudged);
+    const wanted = new Map<string, WantedOnServer>();
+    for (const [workspace, onRegistries] of bindingsOfWorkspaces(retained)) {
+      for (const [name, bindings] of onRegistries) {
+        const registry = retained.registries.get(name);
+        if (registry === undefined || !takesRobots(registry)) continue;
+        const recordName = recordNames.robots(registry.url, workspace);
+        const robot = wantedRobot({
+          ...{ registry, workspace, bindings },
+          catalogue: snapshot.catalogues.get(name),
+          namespaces: namespaces.get(workspace) ?? [],
+          holds: (binding, space) =>
+            isInForce(binding) ? bindingHolds(snapshot, binding, space) : isHeld(recordName, space),
+        });
+        if (robot !== undefined) wanted.set(recordName, { registry, workspace, wanted: robot });
       }
-      return wanted;
-    }),
-  };
+    }
+    return wanted;
+  });
+  return { isJudged, wantedRobots, recordsOf: (workspace) => byWorkspace().get(workspace) ?? noRecords };
 }
 
 interface ParsedRecords {
@@ -196,10 +224,14 @@ function parseRecord(text: string): ParsedRecord {
   return { robots: parseRobotRecord(text), login: parseLoginRecord(text) };
 }
 
-function credentialsOf(facts: CredentialFacts, parsed: ParsedRecords, demand: Demand): Credentials {
+function credentialsOf(
+  facts: CredentialFacts,
+  parsed: ParsedRecords,
+  demand: Demand,
+  contents: Contents,
+): Credentials {
   const { snapshot, retained, secrets, records } = facts;
   const registries = [...retained.registries.values()];
-  const contents = new Map<string | null, Content>();
 
   /** The policy's own login for a registry: as its Secret has it, or else as it was last handed out. */
   function loginOf(registry: Registry): LoginRecord | undefined {
@@ -214,43 +246,50 @@ function credentialsOf(facts: CredentialFacts, parsed: ParsedRecords, demand: De
     return record !== undefined && isLoginOf(record, registry) ? record : undefined;
   }
 
+  /** Worked out anew only where a login of this workspace is another: of a thousand robots one changes at a time. */
   function contentOf(workspace: string | null): Content {
+    const robots = robotsOf(workspace);
+    const madeFrom = [secrets, ...parsed.logins.values(), ...robots.values()];
     const known = contents.get(workspace);
-    if (known !== undefined) return known;
-    const content = readContent(workspace);
+    if (known !== undefined && isSameList(known.madeFrom, madeFrom)) return known;
+    const content = { madeFrom, ...contentFrom(workspace, robots) };
     contents.set(workspace, content);
     return content;
   }
 
-  function readContent(workspace: string | null): Content {
-    const logins: PullLogin[] = [];
-    /** Each robot's holders: nobody else may get it yet. */
-    const holders: ReadonlySet<string>[] = [];
-    for (const registry of registries) {
-      const policyLogin =
-        registry.workspace === null || registry.workspace === workspace ? loginOf(registry) : undefined;
-      if (policyLogin !== undefined) {
-        const { username, password } = policyLogin;
-        logins.push({ registry, username, password, spaces: null });
-      }
-      if (workspace === null || !takesRobots(registry)) continue;
-      const recordName = recordNames.robots(registry.url, workspace);
+  /** Registry → the robot in use there. */
+  function robotsOf(workspace: string | null): ReadonlyMap<string, MadeRobot> {
+    const robots = new Map<string, MadeRobot>();
+    if (workspace === null) return robots;
+    for (const [registry, recordName] of demand.recordsOf(workspace)) {
       const record = parsed.robots.get(recordName);
       const robot = record && robotInUse(record);
-      if (robot === undefined || !demand.wantedRobots().has(recordName)) continue;
-      const { fullName: username, secret: password } = robot;
-      const spaces = robot.spaces.map(({ name }) => name);
-      logins.push({ registry, username, password, spaces });
-      holders.push(new Set(robot.holders));
+      if (robot !== undefined) robots.set(registry, robot);
     }
+    return robots;
+  }
+
+  function contentFrom(workspace: string | null, robots: ReadonlyMap<string, MadeRobot>) {
+    const logins = registries.flatMap((registry): readonly PullLogin[] => {
+      const robot = robots.get(registry.name);
+      if (robot !== undefined) {
+        const { fullName: username, secret: password } = robot;
+        return [{ registry, username, password, spaces: robot.spaces.map(({ name }) => name) }];
+      }
+      const isForWorkspace = registry.workspace === null || registry.workspace === workspace;
+      const login = isForWorkspace ? loginOf(registry) : undefined;
+      if (login === undefined) return [];
+      return [{ registry, username: login.username, password: login.password, spaces: null }];
+    });
     const text = dockerConfigOf(logins);
-    const secret = text === null ? null : { text, digest: sha256(text) };
-    const spaces = new Set(
-      logins.flatMap(({ registry, spaces: ofRobot }) =>
-        (ofRobot ?? [""]).map((space) => `${registry.name}/${space}`),
-      ),
+    const grants = logins.flatMap(({ registry, spaces }) =>
+      (spaces ?? [""]).map((space) => `${registry.name}/${space}`),
     );
-    return { secret, holders, grants: spaces };
+    return {
+      secret: text === null ? null : { text, digest: sha256(text) },
+      holders: [...robots.values()].map((robot) => new Set(robot.holders)),
+      grants: new Set(grants),
+    };
   }
 
   return {
@@ -293,12 +332,21 @@ function credentialsOf(facts: CredentialFacts, parsed: ParsedRecords, demand: De
   };
 }
 
-/** What the Secrets of one workspace hold. */
+/** Workspace (null for none) → what its Secrets hold; of the policy and the bindings of one demand. */
+type Contents = Map<string | null, Content>;
+
 interface Content {
+  /** All that it depends on beside the demand, compared by identity. */
+  readonly madeFrom: readonly unknown[];
   readonly secret: { readonly text: string; readonly digest: string } | null;
+  /** Of each robot: nobody else may get it yet. */
   readonly holders: readonly ReadonlySet<string>[];
   /** `<registry>/<space>` for what robots may pull, `<registry>/` for whole registries. */
   readonly grants: ReadonlySet<string>;
+}
+
+function isSameList(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
 }
 
 function isSameLogin(a: LoginRecord, b: LoginRecord | undefined): boolean {

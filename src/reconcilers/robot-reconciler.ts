@@ -9,7 +9,7 @@ import {
   parseRobotRecord,
   printRobotRecord,
   robotInUse,
-  withoutAsked,
+  withAskedAnew,
   withoutRobot,
   withRobot,
   type AskedRobot,
@@ -97,15 +97,23 @@ export interface RobotReconciler {
 const atATime = 8;
 /** From nothing to rest there are five steps, and two more for each robot to be removed. */
 const maxStepsARound = 32;
+/**
+ * A Harbor that is back has to be noticed soon: of the five minutes that an urgent removal has from then, four are
+ * spoken for (domain/robots.ts). While it is down it is asked for its robots, and nothing else.
+ */
+const slowestRetryMs = 30_000;
 /** Longer than a kubelet pulls with what it read before a Secret changed. */
 const successorSettledMs = 3 * 60_000;
 
 export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
   const { records, api, log, now } = needs;
-  /** `<record>/<serial>` of the robots put down as asked for by this very reconciler. */
-  const asking = new Set<string>();
+  /** Record → serial number of the robot that this very reconciler has put down as asked for. */
+  const asking = new Map<string, number>();
   const seen = new Map<string, SeenRobots>();
-  const attempts = createAttempts({ ...needs, what: "robots", onFailure: () => needs.observe?.("failed") });
+  const failing = { what: "robots", onFailure: () => needs.observe?.("failed") };
+  const attempts = createAttempts({ ...needs, ...failing, slowestRetryMs });
+  /** Apart, so that a Harbor that makes no robot is asked seldom, while old ones still go in good time. */
+  const makings = createAttempts({ ...needs, ...failing });
 
   async function round(signal: AbortSignal): Promise<void> {
     const { policyRead, namespacesRead } = needs.snapshot();
@@ -118,13 +126,16 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
     const names = new Set([...credentials.robotRecords().keys(), ...credentials.wantedRobots().keys()]);
     await gather([...names], atATime, (name) => attempts.run(name, signal, () => bringToRest(name, signal)));
     attempts.keepOnly((about) => names.has(about) || homes.has(about));
+    makings.keepOnly((about) => names.has(about.slice(0, about.indexOf("/"))));
     for (const server of seen.keys()) if (!homes.has(server)) seen.delete(server);
+    for (const name of asking.keys()) if (!names.has(name)) asking.delete(name);
   }
 
   /** One listing of this cluster's robots on the server, when its time has come. */
   async function lookAt(home: RobotHome, signal: AbortSignal): Promise<void> {
     const last = seen.get(home.server);
-    if (last !== undefined && now() - last.at < needs.lookEveryMs) return;
+    const isFresh = last !== undefined && now() - last.at < needs.lookEveryMs;
+    if (isFresh && !attempts.isFailing(home.server)) return;
     const at = now();
     const robots = await api.list(home, namePartOf(home.server), signal);
     seen.set(home.server, { at, robots: new Map(robots.map((robot) => [robot.id, robot])) });
@@ -159,24 +170,27 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
     // When a record was lost, Secrets carry the robot until its successor has reached them.
     const inUse = robotInUse(record);
     if (inUse === undefined) return !needs.credentials().wantedRobots().has(name);
+    const { namespaces } = needs.snapshot();
     return (
-      now() - inUse.madeAt > successorSettledMs && inUse.holders.every((holder) => needs.isSettled(holder))
+      now() - inUse.madeAt > successorSettledMs &&
+      inUse.holders.every((holder) => !namespaces.has(holder) || needs.isSettled(holder))
     );
   }
 
   async function bringToRest(name: string, signal: AbortSignal): Promise<void> {
     for (let steps = 0; steps < maxStepsARound; steps += 1) {
       signal.throwIfAborted();
-      const credentials = needs.credentials();
-      const record = credentials.robotRecords().get(name);
+      const record = needs.credentials().robotRecords().get(name);
       const step = nextRobotStep({
         record,
-        wanted: wantedFor(name, record, credentials),
+        wanted: wantedFor(name),
         seen: record && seen.get(record.home.server),
         namespaces: needs.snapshot().namespaces,
         isSettled: needs.isSettled,
         now: now(),
       });
+      const asksServer = step.kind === "make" || step.kind === "verify" || step.kind === "remove";
+      if (asksServer && record !== undefined && attempts.isResting(record.home.server)) return;
       switch (step.kind) {
         case "rest":
           return;
@@ -190,15 +204,20 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
         case "forget":
           await mustBe("written", records.remove(name, signal));
           break;
-        case "make":
-          await make(name, mustHave(record), step.robot, signal);
+        case "make": {
+          const { robot } = step;
+          // Other spaces are asked for at once.
+          const about = `${name}/${robot.spaces.map(({ id }) => id).join()}`;
+          const isMade = await makings.run(about, signal, () => make(name, mustHave(record), robot, signal));
+          if (!isMade) return;
           break;
+        }
         case "verify":
           await verify(name, mustHave(record), step.robot, signal);
           break;
         case "remove": {
           const known = mustHave(record);
-          await api.remove(known.home, step.robot.id, signal);
+          await askServer(known.home, () => api.remove(known.home, step.robot.id, signal));
           await put(name, withoutRobot(known, step.robot), signal);
           log.info({ registry: known.home.registry, robot: step.robot.fullName }, "removed a robot");
           needs.observe?.("removed");
@@ -209,10 +228,18 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
   }
 
   /** A record that the policy no longer speaks of is for a robot that nobody wants. */
-  function wantedFor(name: string, record: RobotRecord | undefined, credentials: Credentials): Wanted {
-    const wanted = credentials.wantedRobots().get(name);
-    if (wanted !== undefined || record === undefined) return wanted?.wanted;
-    return undefined;
+  function wantedFor(name: string): Wanted {
+    return needs.credentials().wantedRobots().get(name)?.wanted;
+  }
+
+  /** Asks with Berth's own login: one failure of the server is enough for all workspaces, for a while. */
+  async function askServer<T>({ server }: RobotHome, ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (err) {
+      if (isOfServer(err)) attempts.failed(server, err);
+      throw err;
+    }
   }
 
   async function make(
@@ -221,31 +248,27 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
     robot: AskedRobot,
     signal: AbortSignal,
   ): Promise<void> {
-    const key = `${name}/${robot.serial}`;
-    if (!asking.has(key)) {
-      await put(name, withoutAsked(record), signal);
+    if (asking.get(name) !== robot.serial) {
+      await put(name, withAskedAnew(record), signal);
       return;
     }
     // Until the answer is put down, a failure leaves in doubt whether there is such a robot.
-    asking.delete(key);
+    asking.delete(name);
     const { home, workspace } = record;
-    const making = await api.make(
-      home,
-      {
-        name: `${beginOfNames(home.server)}-${shortHash(workspace)}-${robot.serial}`,
-        description: `Pull for workspace ${workspace} of cluster ${needs.cluster.name}, kept by Berth`,
-        days: needs.days,
-        spaces: robot.spaces.map((space) => space.name),
-      },
-      signal,
-    );
+    const wanted = {
+      name: `${beginOfNames(home.server)}-${shortHash(workspace)}-${robot.serial}`,
+      description: `Pull for workspace ${workspace} of cluster ${needs.cluster.name}, kept by Berth`,
+      days: needs.days,
+      spaces: robot.spaces.map((space) => space.name),
+    };
+    const making = await askServer(home, () => api.make(home, wanted, signal));
     switch (making.kind) {
       case "exists":
-        await put(name, withoutAsked(record), signal);
+        await put(name, withAskedAnew(record), signal);
         return;
       case "refused":
         // Harbor made none, so that the same name may be asked for again.
-        asking.add(key);
+        asking.set(name, robot.serial);
         if (robot.refusedAt === null)
           await put(name, withRobot(record, { ...robot, refusedAt: now() }), signal);
         throw new Error(`make a robot for workspace ${workspace} on ${home.registry}: ${making.why}`);
@@ -277,19 +300,16 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
         `robot ${robot.fullName} of ${record.home.registry} may not pull from ${denied.slice(0, 5).join(", ")}, though it was made for that`,
       );
     }
-    const wanted = wantedFor(name, record, needs.credentials());
+    const wanted = wantedFor(name);
     const holders = wanted === undefined || wanted === "unknown" ? [] : [...wanted.namespaces];
     await put(name, withRobot(record, { ...robot, stage: "ready", holders }), signal);
     needs.observe?.("made");
   }
 
   async function put(name: string, record: RobotRecord, signal: AbortSignal): Promise<void> {
-    for (const robot of record.robots) {
-      const before = needs.credentials().robotRecords().get(name);
-      if (robot.stage === "asked" && (before === undefined || before.serial < robot.serial)) {
-        asking.add(`${name}/${robot.serial}`);
-      }
-    }
+    const before = needs.credentials().robotRecords().get(name);
+    const asked = record.robots.find(({ stage }) => stage === "asked");
+    if (asked !== undefined && (before?.serial ?? 0) < asked.serial) asking.set(name, asked.serial);
     await mustBe("written", records.write(name, printRobotRecord(record), signal));
   }
 
@@ -301,7 +321,7 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
     return shortHash(needs.cluster.uid, server);
   }
 
-  return { round, problems: () => attempts.problems() };
+  return { round, problems: () => [...attempts.problems(), ...makings.problems()] };
 }
 
 /** The servers to look at, each with the newest known way in: a record's Secrets may be gone, the policy's are there. */
@@ -319,6 +339,19 @@ const ourName = /(?<begin>berth-[a-z0-9-]+-[0-9a-f]{16})-(?<workspace>[0-9a-f]{1
 
 async function mustBe(wanted: "written", outcome: Promise<"written" | "conflict">): Promise<void> {
   if ((await outcome) !== wanted) throw new Error("a record was changed by another meanwhile; looking again");
+}
+
+/** The adapters' word for what went wrong; what one workspace's robot meets says nothing about the others'. */
+const kindsOfServer = new Set<unknown>([
+  "login-refused",
+  "unreachable",
+  "timeout",
+  "server-error",
+  "malformed",
+]);
+
+function isOfServer(err: unknown): boolean {
+  return err instanceof Error && "kind" in err && kindsOfServer.has(err.kind);
 }
 
 function mustHave(record: RobotRecord | undefined): RobotRecord {

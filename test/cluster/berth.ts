@@ -4,6 +4,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { selfSigned } from "../../src/certificates/self-signed.ts";
+import type { CallerTarget } from "../../src/demo/webhook-caller.ts";
 import { freePort, type ControlPlane } from "./control-plane.ts";
 import type { Identified, Kube } from "./kube.ts";
 import { run, startProcess, type Exit, type Finished, type RunningProcess } from "./process.ts";
@@ -19,10 +20,18 @@ export interface Berth {
   /** SIGTERM; resolves when it has ended. */
   stop(): Promise<Exit>;
   kill(): Promise<Exit>;
+  /** Of the latest start. */
+  pid(): number;
   /** Standard output and standard error of every start so far. */
   output(): string;
   /** What its operations port answers. */
-  operations(path: "/livez" | "/readyz" | "/metrics"): Promise<{ status: number; text: string }>;
+  operations(
+    path: "/livez" | "/readyz" | "/readyz?verbose" | "/metrics",
+  ): Promise<{ status: number; text: string }>;
+  /** For those who ask it as the API server does. */
+  readonly webhook: CallerTarget;
+  /** A second replica with the same account and certificate, on ports of its own; the API server does not ask it. */
+  another(): Promise<Berth>;
 }
 
 /** The drain that a suite sets, 5 s for connections that nobody closes, and time on a busy machine. */
@@ -50,12 +59,23 @@ export async function prepareBerth({ plane, flags = [], guarding }: BerthOptions
     await mustCreate(plane.admin, configuration);
   }
 
-  const args = [
+  const common = [
     ...["serve", "--kubeconfig", kubeconfigPath, "--webhook-url", url],
     ...["--certificate-mode", "files", "--certificate-file", certificateFile, "--key-file", keyFile],
-    ...["--webhook-port", String(webhookPort), "--operations-port", "0", "--bind-address", "127.0.0.1"],
-    ...flags,
+    ...["--operations-port", "0", "--bind-address", "127.0.0.1", ...flags],
   ];
+  const name = (number: number) => join(plane.folder, `berth-${number}`);
+  let replicas = 0;
+  const replicaAt = (port: number): Berth => {
+    const args = [...common, "--webhook-port", String(port)];
+    const another = async () => replicaAt(await freePort());
+    replicas += 1;
+    return { ...replicaOf(args, name(replicas)), webhook: { port, ca }, another };
+  };
+  return replicaAt(webhookPort);
+}
+
+function replicaOf(args: readonly string[], logs: string): Omit<Berth, "webhook" | "another"> {
   const runs: RunningProcess[] = [];
   let operationsPort: number | undefined;
 
@@ -66,7 +86,7 @@ export async function prepareBerth({ plane, flags = [], guarding }: BerthOptions
   }
   return {
     async start() {
-      const logFile = join(plane.folder, `berth-${runs.length + 1}.log`);
+      const logFile = `${logs}-${runs.length + 1}.log`;
       runs.push(await startProcess({ ...berthCommand(args), logFile }));
       const { input: line } = await latest().waitForLine(/Berth is ready/);
       operationsPort = (JSON.parse(line) as { operationsPort: number }).operationsPort;
@@ -76,6 +96,7 @@ export async function prepareBerth({ plane, flags = [], guarding }: BerthOptions
       latest().signal("SIGKILL");
       return latest().exited;
     },
+    pid: () => latest().pid,
     output: () => runs.map((each) => each.output()).join(""),
     async operations(path) {
       const answer = await fetch(`http://127.0.0.1:${operationsPort ?? 0}${path}`);
