@@ -11,9 +11,11 @@ export async function gather<T, R>(
 ): Promise<readonly PromiseSettledResult<R>[]> {
   const results: PromiseSettledResult<R>[] = [];
   const queue = items.entries();
+  /** So that what is thrown before there is a promise fails alike. */
+  const begin = async (item: T): Promise<R> => await task(item);
   async function work(): Promise<void> {
     for (const [index, item] of queue) {
-      const [result] = await Promise.allSettled([task(item)]);
+      const [result] = await Promise.allSettled([begin(item)]);
       results[index] = result;
     }
   }

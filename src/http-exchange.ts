@@ -123,15 +123,20 @@ export function mayPass(err: unknown): boolean {
 /** What a try ran into, whatever threw. */
 export function failureOfTry(err: unknown): { readonly kind: CallFailure; readonly saw: string } {
   if (err instanceof TryFailed) return { kind: err.kind, saw: err.message };
-  const saw = err instanceof Error ? inOneLine(err.message, 200) : "no connection";
+  const saw = err instanceof Error ? inOneLine(withoutHint(err.message), 200) : "no connection";
   return { kind: "unreachable", saw };
+}
+
+/** Node's hint is for who starts it, not for who writes a policy. */
+function withoutHint(message: string): string {
+  return message.replace(/; if the root CA is installed locally.*$/s, "");
 }
 
 /** What to do about the errors that a wrong url or a missing CA give, by Node's and OpenSSL's codes. */
 const remedies: readonly (readonly [codes: RegExp, remedy: string])[] = [
   [
     /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_)/,
-    "its certificate is of no trusted authority: name the one it is of with caSecret",
+    "its certificate is of no trusted authority: name a Secret with caSecret whose ca.crt is that of its authority, as PEM",
   ],
   [/^ERR_TLS_CERT_ALTNAME_INVALID$/, "its certificate is for another name: use one of its names in url"],
   [/^CERT_/, "its certificate is not valid: it has to be renewed"],
@@ -195,4 +200,14 @@ export function describeAnswer({
 export function inOneLine(text: string, length: number): string {
   const line = text.replace(/\p{Cc}+/gu, " ").trim();
   return line.length <= length ? line : `${line.slice(0, length)}…`;
+}
+
+/** By this the server's own log knows the request; it stands at the end of a failure's story. */
+export function requestNote(id: string | readonly string[] | undefined): string {
+  return typeof id === "string" ? ` (request ${inOneLine(id, 64)})` : "";
+}
+
+/** A story without what stands in parentheses, which is about this one time: for telling whether it is news. */
+export function withoutNotes(story: string): string {
+  return story.replace(/ \([^()]*\)/g, "");
 }

@@ -40,7 +40,9 @@ export function parseLoginRecord(text: string): LoginRecord | undefined {
     return undefined;
   }
   const parsed = schema.safeParse(written);
-  return parsed.success ? parsed.data : undefined;
+  if (!parsed.success) return undefined;
+  const { registry, server, secret, username, password } = parsed.data;
+  return { registry, server, secret, username, password };
 }
 
 export function printLoginRecord({ registry, server, secret, username, password }: LoginRecord): string {

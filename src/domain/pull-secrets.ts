@@ -14,6 +14,9 @@ export interface PullLogin {
   readonly spaces: readonly string[] | null;
 }
 
+/** Docker's own key for Docker Hub: what `docker login` writes, and what the kubelet tries when no other key matches. */
+const dockerHubKey = "https://index.docker.io/v1/";
+
 /**
  * The text of `.dockerconfigjson`; null when there is no login. The same logins give the same text, in whatever
  * order they come.
@@ -35,6 +38,9 @@ export function dockerConfigOf(logins: readonly PullLogin[]): string | null {
       for (const path of paths) auths.set(host + path, auth);
     }
   }
+  // A whole host's key, so that it never stands for a login by space.
+  const dockerHub = auths.get("docker.io");
+  if (dockerHub !== undefined) auths.set(dockerHubKey, dockerHub);
   const sorted = [...auths].sort(([a], [b]) => (a < b ? -1 : 1));
   return JSON.stringify({ auths: Object.fromEntries(sorted) });
 }

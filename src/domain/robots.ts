@@ -64,12 +64,15 @@ const madeRobot = z.object({
   /** By Harbor's clock. */
   createdAt: time,
   expiresAt: time.nullable(),
-  /** By ours. */
+  /** By ours: when it was made, then when it became ready. */
   madeAt: time,
+  /** When Harbor first did not grant what it was made for, which it may go on to do; null while it has not. */
+  refusedAt: time.nullable(),
   /** Namespaces whose Secret may carry it: put down before the Secret is written. */
   holders: z.array(z.string()),
   retired: z
     .object({
+      /** When it was retired, or when that became urgent. */
       at: time,
       /** It may pull what its holders may no longer: it has to go soon, whatever Secrets still carry it. */
       urgent: z.boolean(),
@@ -87,7 +90,7 @@ const recordSchema = z.object({
     caSecret: z.string().nullable(),
   }),
   workspace: z.string(),
-  /** The last serial number used; it outlives its robot, so that no name comes twice. */
+  /** The last serial number used; it outlives its robot, so that no name comes twice. The first is a time. */
   serial: z.number().int(),
   robots: z.array(z.discriminatedUnion("stage", [askedRobot, madeRobot])),
 });
@@ -111,7 +114,9 @@ export function parseRobotRecord(text: string): RobotRecord | undefined {
     return undefined;
   }
   const parsed = recordSchema.safeParse(written);
-  return parsed.success ? parsed.data : undefined;
+  if (!parsed.success) return undefined;
+  const { home, workspace, serial, robots } = parsed.data;
+  return { home, workspace, serial, robots };
 }
 
 export function printRobotRecord({ home, workspace, serial, robots }: RobotRecord): string {
@@ -122,9 +127,14 @@ export function printRobotRecord({ home, workspace, serial, robots }: RobotRecor
   return JSON.stringify({ format: 1, kind: "robots", home, workspace, serial, robots: written });
 }
 
-/** The credential that Secrets carry: that of the newest robot that is ready, if only until its successor is. */
+/**
+ * The credential that Secrets carry: that of the newest robot that is ready, if only until its successor is. One that
+ * is out of all Secrets is about to be removed, and goes into none again.
+ */
 export function robotInUse(record: RobotRecord): MadeRobot | undefined {
-  return record.robots.findLast((robot): robot is MadeRobot => robot.stage === "ready");
+  return record.robots.findLast(
+    (robot): robot is MadeRobot => robot.stage === "ready" && (robot.retired?.spreadAt ?? null) === null,
+  );
 }
 
 /** A robot as Harbor lists it. */
@@ -169,8 +179,8 @@ export type RobotStep =
 /** A kubelet may be pulling with what it read before the Secret changed. */
 const afterSpreadMs = 2 * 60_000;
 /**
- * An urgent removal is over within 5 minutes of Harbor being reachable, even where Secrets cannot be written: some
- * seconds to make the successor, then this, then the beat.
+ * An urgent removal is over within 5 minutes of Harbor being reachable, even where Secrets cannot be written: half a
+ * minute to notice that it is, some seconds to make the successor, then this, then the beat.
  */
 const urgentMs = 4 * 60_000;
 /** A robot is followed by another when so much of its life is over: the rest is for a Harbor that is down. */
@@ -186,7 +196,9 @@ export function nextRobotStep(facts: RobotFacts): RobotStep {
   if (wanted === "unknown") return { kind: "rest", until: null };
   if (record === undefined) {
     if (wanted === undefined) return { kind: "rest", until: null };
-    const empty: RobotRecord = { home: wanted.home, workspace: wanted.workspace, serial: 0, robots: [] };
+    // Beyond every number of a record that was forgotten, or lost: no workspace gets a robot a second.
+    const serial = Math.floor(now / 1_000);
+    const empty: RobotRecord = { home: wanted.home, workspace: wanted.workspace, serial, robots: [] };
     return { kind: "write", record: withAsked(empty, wanted), why: "the workspace has no robot there yet" };
   }
   return wanted === undefined ? stepToNone(facts, record, now) : stepTowards(facts, record, wanted);
@@ -197,9 +209,17 @@ function stepTowards(facts: RobotFacts, record: RobotRecord, wanted: WantedRobot
   if (!isSameHome(record.home, wanted.home)) {
     return write({ ...record, home: wanted.home }, "the registry's name or Secrets are others now");
   }
+  for (const robot of record.robots.filter(isRetired)) {
+    const loss = robot.retired.urgent ? undefined : lossOf(robot, wanted, facts.namespaces);
+    if (loss === undefined) continue;
+    const retired = { ...robot.retired, at: facts.now, urgent: true };
+    return write(withRobot(record, { ...robot, retired }), `the old robot has to go soon: ${loss}`);
+  }
   const asked = record.robots.find((robot) => robot.stage === "asked");
   if (asked !== undefined) {
-    if (!sameSpaces(asked.spaces, wanted.spaces)) return abandon(record, "other spaces are wanted by now");
+    if (!sameSpaces(asked.spaces, wanted.spaces)) {
+      return write(withAskedAnew(record, wanted.spaces), "other spaces are wanted by now");
+    }
     const due = urgentRemoval(record, facts.now);
     return due ?? { kind: "make", robot: asked, wanted };
   }
@@ -231,11 +251,15 @@ function stepTowards(facts: RobotFacts, record: RobotRecord, wanted: WantedRobot
 /** Towards no robot at all: nothing is bound, or no namespace is there to pull. */
 function stepToNone(facts: RobotFacts, record: RobotRecord, now: number): RobotStep {
   if (record.robots.length === 0) return { kind: "forget" };
-  if (record.robots.some((robot) => robot.stage === "asked")) return abandon(record, "no robot is wanted");
-  if (record.robots.some(isCurrent)) {
-    const robots = record.robots.map((robot) =>
-      isCurrent(robot) ? { ...robot, retired: { at: now, urgent: true, spreadAt: null } } : robot,
-    );
+  const asked = record.robots.find((robot) => robot.stage === "asked");
+  if (asked !== undefined || record.robots.some((robot) => !isUrgent(robot))) {
+    // As long as Harbor has not answered about a successor, nobody could have removed them.
+    const isWaiting = asked?.refusedAt === null;
+    const robots = withoutAsked(record.robots).map((robot) => {
+      const { retired } = robot;
+      if (retired?.urgent === true && !isWaiting) return robot;
+      return { ...robot, retired: { at: now, urgent: true, spreadAt: retired?.spreadAt ?? null } };
+    });
     return write({ ...record, robots }, "no robot is wanted any more");
   }
   return stepWithRetired(facts, record, null);
@@ -245,7 +269,7 @@ function stepToNone(facts: RobotFacts, record: RobotRecord, now: number): RobotS
 function stepWithRetired(facts: RobotFacts, record: RobotRecord, renewal: number | null): RobotStep {
   const { now } = facts;
   const retired = record.robots.filter(isRetired);
-  const spread = retired.filter((robot) => robot.retired.spreadAt === null && isSpread(facts, record, robot));
+  const spread = retired.filter((robot) => robot.retired.spreadAt === null && isSpread(facts, robot));
   if (spread.length > 0) {
     const robots = record.robots.map((robot) =>
       isRetired(robot) && spread.includes(robot)
@@ -280,19 +304,27 @@ function replacementOf(
   wanted: WantedRobot,
   { seen, namespaces, now }: RobotFacts,
 ): Replacement | undefined {
+  const loss = lossOf(robot, wanted, namespaces);
+  if (loss !== undefined) return { why: loss, urgent: true };
+  if (robot.spaces.length !== wanted.spaces.length) return { why: "more spaces are bound", urgent: false };
+  const why = trouble(robot, seen) ?? (now >= (renewalOf(robot) ?? Infinity) ? "it expires soon" : undefined);
+  return why === undefined ? undefined : { why, urgent: false };
+}
+
+/** What its holders may pull no longer, so that what they may have copied has to stop working. */
+function lossOf(
+  robot: MadeRobot,
+  wanted: WantedRobot,
+  namespaces: RobotFacts["namespaces"],
+): string | undefined {
   const lost = robot.spaces.filter((space) => !wanted.spaces.some((other) => isSameSpace(space, other)));
-  if (lost.length > 0) {
-    return { why: `it may pull from ${lost.map(({ name }) => name).join(", ")} no longer`, urgent: true };
-  }
+  if (lost.length > 0) return `it may pull from ${lost.map(({ name }) => name).join(", ")} no longer`;
   const left = robot.holders.find((holder) => {
     const workspace = namespaces.get(holder);
     // One that is gone took its copy with it; one that is there and of another workspace may have kept it.
     return workspace !== undefined && workspace !== wanted.workspace;
   });
-  if (left !== undefined) return { why: `namespace ${left} left the workspace`, urgent: true };
-  if (robot.spaces.length !== wanted.spaces.length) return { why: "more spaces are bound", urgent: false };
-  const why = trouble(robot, seen) ?? (now >= (renewalOf(robot) ?? Infinity) ? "it expires soon" : undefined);
-  return why === undefined ? undefined : { why, urgent: false };
+  return left === undefined ? undefined : `namespace ${left} left the workspace`;
 }
 
 function trouble(robot: MadeRobot, seen: SeenRobots | undefined): string | undefined {
@@ -328,13 +360,13 @@ function removalOf(record: RobotRecord, robot: RetiredRobot): number | null {
   if (!urgent) return spread;
   const successor = record.robots.find(({ serial }) => serial > robot.serial);
   if (successor === undefined) return earliest([spread, at + urgentMs]);
-  const since = successor.stage === "asked" ? successor.refusedAt : successor.madeAt;
-  return earliest([spread, since === null ? null : since + urgentMs]);
+  // Where Harbor has answered neither way it is down, and nobody could remove the old one in good time.
+  const since = successor.stage === "ready" ? successor.madeAt : successor.refusedAt;
+  return earliest([spread, since === null ? null : Math.max(since, at) + urgentMs]);
 }
 
-function isSpread({ namespaces, isSettled }: RobotFacts, record: RobotRecord, robot: RetiredRobot): boolean {
-  // As long as its successor is not ready, Secrets carry this one on purpose.
-  if (robotInUse(record) === robot && record.robots.some(isCurrentOrAsked)) return false;
+/** Of one whose successor, if there is to be one, is ready: until then Secrets carry it on purpose. */
+function isSpread({ namespaces, isSettled }: RobotFacts, robot: RetiredRobot): boolean {
   return robot.holders.every((holder) => !namespaces.has(holder) || isSettled(holder));
 }
 
@@ -348,8 +380,8 @@ function isCurrent(robot: AskedRobot | MadeRobot): robot is MadeRobot {
   return robot.stage !== "asked" && robot.retired === null;
 }
 
-function isCurrentOrAsked(robot: AskedRobot | MadeRobot): boolean {
-  return robot.stage === "asked" || robot.retired === null;
+function isUrgent(robot: AskedRobot | MadeRobot): boolean {
+  return isRetired(robot) && robot.retired.urgent;
 }
 
 function earliest(times: readonly (number | null)[]): number | null {
@@ -361,13 +393,20 @@ function write(record: RobotRecord, why: string): RobotStep {
   return { kind: "write", record, why };
 }
 
-function abandon(record: RobotRecord, why: string): RobotStep {
-  return write(withoutAsked(record), why);
+/**
+ * Gives up what was asked for, since nobody has its secret, whether or not Harbor made it; and asks for another. Harbor
+ * has been saying no, if it has, for as long as before.
+ */
+export function withAskedAnew(record: RobotRecord, spaces?: readonly RobotSpace[]): RobotRecord {
+  const serial = record.serial + 1;
+  const robots = record.robots.map((robot) =>
+    robot.stage === "asked" ? { ...robot, serial, spaces: [...(spaces ?? robot.spaces)] } : robot,
+  );
+  return { ...record, serial, robots };
 }
 
-/** Gives up what was asked for: whether or not Harbor made it, nobody has its secret. */
-export function withoutAsked(record: RobotRecord): RobotRecord {
-  return { ...record, robots: record.robots.filter((robot) => robot.stage !== "asked") };
+function withoutAsked(robots: RobotRecord["robots"]): readonly MadeRobot[] {
+  return robots.filter((robot) => robot.stage !== "asked");
 }
 
 function withAsked(record: RobotRecord, { spaces }: WantedRobot): RobotRecord {

@@ -3,7 +3,7 @@
 
 import type { Catalogue, Space } from "./catalogue.ts";
 import type { Binding, Policy, Registry } from "./policy.ts";
-import type { Wanted } from "./robots.ts";
+import type { RobotHome, Wanted } from "./robots.ts";
 import type { Namespaces } from "./workspaces.ts";
 
 /** Workspace → its bindings, registry → those on it. */
@@ -43,7 +43,14 @@ export function namespacesOfWorkspaces(
 
 /** A Harbor that Berth makes robots on: one of a workspace brings its own login. */
 export function takesRobots(registry: Registry): boolean {
-  return registry.type === "harbor" && registry.workspace === null && registry.credentialsSecret !== null;
+  return homeOn(registry) !== undefined;
+}
+
+/** Where robots of the registry live; undefined where Berth makes none. */
+export function homeOn({ name, type, url, workspace, ...secrets }: Registry): RobotHome | undefined {
+  const { credentialsSecret, caSecret } = secrets;
+  if (type !== "harbor" || workspace !== null || credentialsSecret === null) return undefined;
+  return { registry: name, server: url, credentialsSecret, caSecret };
 }
 
 export interface RobotQuestion {
@@ -61,16 +68,14 @@ export interface RobotQuestion {
 /** The robot that the workspace needs on the registry. */
 export function wantedRobot(question: RobotQuestion): Wanted {
   const { registry, workspace, catalogue, bindings, namespaces, holds } = question;
-  const { name, url, credentialsSecret, caSecret } = registry;
-  if (!takesRobots(registry) || credentialsSecret === null) return undefined;
-  if (bindings.length === 0 || namespaces.length === 0) return undefined;
-  if (catalogue?.server !== url) return "unknown";
+  const home = homeOn(registry);
+  if (home === undefined || bindings.length === 0 || namespaces.length === 0) return undefined;
+  if (catalogue?.server !== home.server) return "unknown";
   const spaces = bindings.flatMap((binding) => {
     const space = catalogue.spaces.get(binding.space);
     return space !== undefined && holds(binding, space) ? [{ name: space.name, id: space.id }] : [];
   });
   if (spaces.length === 0) return undefined;
   spaces.sort((a, b) => (a.name < b.name ? -1 : 1));
-  const home = { registry: name, server: url, credentialsSecret, caSecret };
   return { home, workspace, spaces, namespaces };
 }

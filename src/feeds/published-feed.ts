@@ -34,6 +34,13 @@ export function createPublishedFeed({ state, log }: PublishedFeedNeeds): Publish
   let decoded: ReadonlyMap<string, DecodedCatalogue> = new Map();
   let policyText: string | null | undefined;
 
+  // A catalogue may come before the policy that names its registry or its new server. Never inside the notification
+  // of another change; for as long as there is a state.
+  state.subscribe((current, previous) => {
+    if (current.policy === previous.policy) return;
+    queueMicrotask(() => decoded.forEach((read, registry) => offer(registry, read)));
+  });
+
   function takeCatalogues(all: ReadonlyMap<string, PublishedValue>): void {
     const next = new Map<string, DecodedCatalogue>();
     for (const [name, value] of all) {

@@ -4,6 +4,7 @@
 import type { Registry } from "../domain/policy.ts";
 import { accessOf, type AccessReading, type Secrets } from "../domain/registry-access.ts";
 import { gather } from "../gather.ts";
+import { withoutNotes } from "../http-exchange.ts";
 import type { Log } from "../log.ts";
 import { createLoop, type Stoppable } from "../loop.ts";
 import type { Cell, State } from "../state.ts";
@@ -89,8 +90,7 @@ export function startRegistryChecks(needs: RegistryChecksNeeds, everyMs: number)
   function settle(registry: Registry, key: string, report: RegistryReport): void {
     const before = known.get(registry.name)?.report;
     known.set(registry.name, { askedWith: key, report });
-    const said = JSON.stringify([report.problems, report.advice]);
-    if (before !== undefined && JSON.stringify([before.problems, before.advice]) === said) return;
+    if (before !== undefined && isSameNews(before, report)) return;
     const { problems, advice, version } = report;
     const facts = { registry: registry.name, ...(version === null ? {} : { version }) };
     if (problems.length > 0) log.error({ ...facts, problems }, "the registry does not work as it should");
@@ -120,6 +120,13 @@ export function startRegistryChecks(needs: RegistryChecksNeeds, everyMs: number)
       await loop.stop();
     },
   };
+}
+
+function isSameNews(a: RegistryReport, b: RegistryReport): boolean {
+  const [one, other] = [a, b].map(({ problems, advice }) =>
+    JSON.stringify([problems.map(withoutNotes), advice]),
+  );
+  return one === other;
 }
 
 function failed(problem: string, checkedAt: number): RegistryReport {

@@ -2,9 +2,9 @@
 // proxies in front of it send instead. Whether an answer is the one hoped for is for whoever asked.
 
 import {
-  inOneLine,
   mediaTypeOf,
   placeOf,
+  requestNote,
   TryFailed,
   type CallFailure,
   type Received,
@@ -39,8 +39,7 @@ export function readAnswer(
   { takes401 = false }: { readonly takes401?: boolean },
   story: Story,
 ): HarborAnswer {
-  const request = headers["x-request-id"];
-  const id = typeof request === "string" ? ` (request ${inOneLine(request, 64)})` : "";
+  const id = requestNote(headers["x-request-id"]);
   if (status >= 500) throw new TryFailed("server-error", `${status}${id}`, true);
   // Harbor answers 401 to anonymous callers only: to somebody it knows, it says 403 or 404.
   if (status === 401 && !takes401)

@@ -68,17 +68,31 @@ const maxTries = 3;
 const firstPauseMs = 200;
 /**
  * After a refused login nothing is sent with it for so long. Harbor locks the principal for 1.5 s at every wrong
- * password, for those too who know the right one: this leaves them 85 % of the time.
+ * password, for those too who know the right one: this leaves them 85 % of the time. Until Harbor has said that it
+ * knows the login again, it is sent once at a time: a second one would come while the first keeps the lock closed.
  */
 const loginRestMs = 10_000;
 
 export function createHarborClient(needs: HarborClientNeeds): HarborClient {
   const { url, credentials, timeoutMs, now, random, observe } = needs;
   const agent = createAgent(url, needs.ca);
-  let resting: { readonly authorization: string; readonly until: number } | undefined;
+  /** A login that was refused, until Harbor knows it again. */
+  let suspect: { readonly authorization: string; readonly until: number } | undefined;
+  /** Somebody is finding out whether the suspect is good by now. */
+  let isTrying = false;
 
   async function send(call: HarborCall): Promise<HarborAnswer> {
     const authorization = authorizationFor(call);
+    if (suspect?.authorization !== authorization) return sendWith(authorization, call);
+    isTrying = true;
+    try {
+      return await sendWith(authorization, call);
+    } finally {
+      isTrying = false;
+    }
+  }
+
+  async function sendWith(authorization: string, call: HarborCall): Promise<HarborAnswer> {
     const triesAllowed =
       call.method === undefined || call.method === "HEAD" || call.method === "GET" ? maxTries : 1;
     for (let tries = 1; ; tries += 1) {
@@ -114,15 +128,15 @@ export function createHarborClient(needs: HarborClientNeeds): HarborClient {
     if (authorization === undefined) {
       throw new HarborError("login-refused", storyOf(call, 1)("not asked, there is no login for it"));
     }
-    if (resting?.authorization === authorization && now() < resting.until) {
-      const saw = "not asked, since it refused the login a moment ago";
+    if (suspect?.authorization === authorization && (isTrying || now() < suspect.until)) {
+      const saw = "it does not accept the login (which is not sent again yet)";
       throw new HarborError("login-refused", storyOf(call, 1)(saw));
     }
     return authorization;
   }
 
   function rest(authorization: string | undefined): void {
-    if (authorization !== undefined) resting = { authorization, until: now() + loginRestMs };
+    if (authorization !== undefined) suspect = { authorization, until: now() + loginRestMs };
   }
 
   function storyOf(call: HarborCall, tries: number): Story {
@@ -142,11 +156,14 @@ export function createHarborClient(needs: HarborClientNeeds): HarborClient {
       if (answer.status !== 200) throw answer.failure("client-error", describeAnswer(answer));
       if (!isObject(answer.body)) throw answer.failure("malformed", "expected an object");
       const { registry_url: registryUrl, external_url: externalUrl } = answer.body;
-      if (typeof registryUrl === "string" || typeof externalUrl === "string") return answer.body;
+      if (typeof registryUrl === "string" || typeof externalUrl === "string") {
+        if (suspect?.authorization === authorization) suspect = undefined;
+        return answer.body;
+      }
       rest(authorization);
       throw answer.failure(
         "login-refused",
-        "it does not accept the login, and answers as to an anonymous caller",
+        "it does not accept the login (it answers as to an anonymous caller)",
       );
     },
     restLogin: () => rest(authorizationOf(credentials())),

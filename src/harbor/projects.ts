@@ -162,6 +162,29 @@ function livingSpaces(pages: readonly Page[]): readonly Space[] {
 }
 
 /**
+ * Does Harbor say for certain that there is no such project? It says 404 to administrators only: whoever may not see
+ * all projects gets the same 403 for one that is there as for one that is not.
+ */
+export async function isProjectGone(
+  client: HarborClient,
+  name: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const answer = await askForProject(client, name, signal);
+  return answer.status === 404 && firstErrorOf(answer.body)?.code === "NOT_FOUND";
+}
+
+function askForProject(client: HarborClient, name: string, signal: AbortSignal): Promise<HarborAnswer> {
+  return client.send({
+    what: `look up project ${name}`,
+    path: `/api/v2.0/projects/${encodeURIComponent(name)}`,
+    // Else a name of digits only would be taken as an id.
+    headers: { "x-is-resource-name": "true" },
+    signal,
+  });
+}
+
+/**
  * One space by name, or null when Harbor has none. What an answer is worth depends on the caller:
  *
  * - 200 is the truth for everybody. To a login that went bad Harbor still shows public projects, as to anybody; that
@@ -178,13 +201,7 @@ export async function readSpace(
   signal: AbortSignal,
 ): Promise<Space | null> {
   if (!isSpaceName(name)) return null;
-  const answer = await client.send({
-    what: `look up project ${name}`,
-    path: `/api/v2.0/projects/${encodeURIComponent(name)}`,
-    // Else a name of digits only would be taken as an id.
-    headers: { "x-is-resource-name": "true" },
-    signal,
-  });
+  const answer = await askForProject(client, name, signal);
   switch (answer.status) {
     case 200:
       return spaceNamed(name, [readProject(answer.body, answer)], answer);

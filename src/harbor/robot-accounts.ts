@@ -63,7 +63,8 @@ export async function makeRobot(
   const access = [{ resource: "repository", action: "pull" }];
   const permissions = spaces.map((space) => ({ kind: "project", namespace: space, access }));
   const body = { name, description, level: "system", duration: days, disable: false, permissions };
-  const answer = await client.send({ what: `make robot ${name}`, method: "POST", path: route, body, signal });
+  const what = `make a robot (${name})`;
+  const answer = await client.send({ what, method: "POST", path: route, body, signal });
   switch (answer.status) {
     case 201:
       return { kind: "made", robot: readMade(answer) };

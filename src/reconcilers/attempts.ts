@@ -1,7 +1,7 @@
 // What may fail, tried again in good time: each failure is told once, and the pause before the next try grows. One
 // registry, workspace or space that fails delays no other.
 
-import { withoutRequestNotes } from "../http-exchange.ts";
+import { withoutNotes } from "../http-exchange.ts";
 import type { Log } from "../log.ts";
 
 export interface Attempts {
@@ -39,6 +39,8 @@ const firstLoginRetryMs = 30_000;
 
 interface Failure {
   readonly problem: string;
+  /** The same for as long as there is nothing new to tell. */
+  readonly news: string;
   readonly inARow: number;
   readonly retryAt: number;
 }
@@ -58,9 +60,9 @@ export function createAttempts(needs: AttemptsNeeds): Attempts {
     const first = isLoginRefusal(err) ? firstLoginRetryMs : firstRetryMs;
     const pauseMs = Math.min(first * 2 ** (inARow - 1), slowestRetryMs) * (1 - random() / 4);
     const problem = err instanceof Error ? err.message : String(err);
-    if (before === undefined || withoutRequestNotes(before.problem) !== withoutRequestNotes(problem))
-      log.warn({ about, problem }, `${what}: something failed, and is tried again`);
-    failures.set(about, { problem, inARow, retryAt: now() + pauseMs });
+    const news = isLoginRefusal(err) ? "login-refused" : withoutNotes(problem);
+    if (before?.news !== news) log.warn({ about, problem }, `${what}: something failed, and is tried again`);
+    failures.set(about, { problem, news, inARow, retryAt: now() + pauseMs });
     onFailure?.();
   }
 

@@ -61,20 +61,25 @@ export function createPublisher(needs: PublisherNeeds): Publisher {
   async function round(signal: AbortSignal): Promise<void> {
     const snapshot = state.snapshot();
     if (!snapshot.policyRead) return;
-    await attempts.run("policy", signal, () => publishPolicy(signal));
+    await attempts.run(publishedPolicyName, signal, () => publishPolicy(signal));
     for (const [registry, catalogue] of snapshot.catalogues) {
+      // It is forgotten soon, and would be withdrawn below until then.
+      if (!isNamed(snapshot, registry)) continue;
       const value = encodeCatalogue(catalogue);
       const facts = { server: value.facts.server, readAt: String(value.facts.readAt) };
       const name = publishedCatalogueName(registry);
       if (isPublished(name, { facts, text: value.text })) continue;
-      await attempts.run(registry, signal, () => store.publish(name, { facts, text: value.text }, signal));
+      await attempts.run(name, signal, () => store.publish(name, { facts, text: value.text }, signal));
     }
     for (const name of needs.published().keys()) {
       const registry = registryOfPublished(name);
       if (registry === undefined || isNamed(state.snapshot(), registry)) continue;
-      await attempts.run(registry, signal, () => store.withdraw(name, signal));
+      await attempts.run(name, signal, () => store.withdraw(name, signal));
     }
-    attempts.keepOnly((about) => about === "policy" || isNamed(state.snapshot(), about));
+    attempts.keepOnly((name) => {
+      const registry = registryOfPublished(name);
+      return registry === undefined || isNamed(state.snapshot(), registry) || needs.published().has(name);
+    });
   }
 
   /** Is it there as it is here, or so nearly that its age is no reason to write? */
@@ -119,11 +124,12 @@ export function createPublisher(needs: PublisherNeeds): Publisher {
   return {
     round,
     async keepOwn(key, id, signal) {
+      if (needs.policy() === undefined) throw new Error("publish an own space: the policy is not read yet");
       const ownSpaces = new Map(state.snapshot().ownSpaces);
-      if (ownSpaces.get(key) === (id ?? undefined)) return;
       if (id === null) ownSpaces.delete(key);
       else ownSpaces.set(key, id);
       state.replaceOwnSpaces(ownSpaces);
+      // Also what is known here already: the last try to publish it may have failed.
       await publishPolicy(signal);
     },
     problems: () => attempts.problems(),

@@ -14,7 +14,7 @@ import type { Log } from "../log.ts";
 import type { Credentials } from "./credentials.ts";
 import type { RobotRecords } from "./robot-reconciler.ts";
 
-/** The Secrets; kubernetes/pull-secrets.ts. */
+/** The Secrets; kubernetes/pull-secret-store.ts. What was written shows at once. */
 export interface PullSecrets {
   /** False until they were listed once. */
   isRead(): boolean;
@@ -111,14 +111,24 @@ export function createPullSecretReconciler(needs: PullSecretNeeds): PullSecretRe
     missingLogins = missing;
   }
 
+  /** What is to be done everywhere; a setback with what is not to be done any more is over. */
   function plan(): readonly PullSecretChange[] {
+    const changes = changesIn([...needs.snapshot().namespaces.keys()]);
+    const planned = new Set(changes.map(({ namespace }) => namespace));
+    for (const namespace of setbacks.keys()) if (!planned.has(namespace)) setbacks.delete(namespace);
+    return changes;
+  }
+
+  function changesIn(namespaces: readonly string[]): readonly PullSecretChange[] {
     const credentials = needs.credentials();
-    const { namespaces } = needs.snapshot();
-    const wanted = new Map(
-      [...namespaces.keys()].map((namespace) => [namespace, credentials.wantedSecret(namespace)] as const),
-    );
-    for (const namespace of setbacks.keys()) if (!namespaces.has(namespace)) setbacks.delete(namespace);
-    return planPullSecrets(wanted, secrets.current());
+    const wanted = namespaces.map((namespace) => [namespace, credentials.wantedSecret(namespace)] as const);
+    return planPullSecrets(new Map(wanted), secrets.current());
+  }
+
+  /** Another webhook may alter what is written, and it would be written again and again. */
+  function isStillToDo(change: PullSecretChange): boolean {
+    const [again] = changesIn([change.namespace]);
+    return again !== undefined && keyOf(again) === keyOf(change);
   }
 
   function isDue(change: PullSecretChange): boolean {
@@ -134,7 +144,9 @@ export function createPullSecretReconciler(needs: PullSecretNeeds): PullSecretRe
         : secrets.remove(namespace, signal));
       if (outcome.kind === "written") {
         needs.observe?.(change.kind === "write" ? "written" : "removed");
-        setbacks.delete(namespace);
+        if (isStillToDo(change))
+          putOff(change, "conflict", "it is not as it was written: somebody alters it");
+        else setbacks.delete(namespace);
         return;
       }
       needs.observe?.(outcome.kind);
@@ -151,18 +163,23 @@ export function createPullSecretReconciler(needs: PullSecretNeeds): PullSecretRe
     const { namespace } = change;
     const before = setbacks.get(namespace);
     const inARow = before?.change === keyOf(change) ? before.inARow + 1 : 1;
-    // A conflict is most often over as soon as the other's change is seen.
-    const isPassing = kind === "conflict" && inARow < conflictsInARow;
+    const isPassing = passes({ kind, inARow });
     const slowestMs = kind === "failed" ? slowestAfterFailureMs : slowestRetryMs;
     const pauseMs = Math.min(firstRetryMs * 2 ** (inARow - 1), slowestMs) * (1 - needs.random() / 4);
     const at = isPassing ? now() : now() + pauseMs;
     setbacks.set(namespace, { change: keyOf(change), kind, why, inARow, at });
-    if (!isPassing && before?.why !== why) log.warn({ namespace, why }, "a pull secret cannot be written");
+    const isNews = before?.why !== why || passes(before);
+    if (!isPassing && isNews) log.warn({ namespace, why }, "a pull secret cannot be written");
+  }
+
+  /** A conflict is most often over as soon as the other's change is seen. */
+  function passes({ kind, inARow }: Pick<Setback, "kind" | "inARow">): boolean {
+    return kind === "conflict" && inARow < conflictsInARow;
   }
 
   /** Is it not for Berth to mend? An API server in trouble says nothing about the Secret. */
   function stands({ kind, inARow }: Setback): boolean {
-    return kind === "refused" || (kind === "conflict" && inARow >= conflictsInARow);
+    return kind === "refused" || (kind === "conflict" && !passes({ kind, inARow }));
   }
 
   function keyOf(change: PullSecretChange): string {

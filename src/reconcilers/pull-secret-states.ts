@@ -8,7 +8,7 @@ export type PresentState = "current" | "missing" | "outdated";
 
 export interface PullSecretStates {
   state(namespace: string, workspace: string | null, needs: readonly PullNeed[]): PresentState;
-  /** Resolves with the state once it is current, or when the signal aborts. */
+  /** Resolves with the state once it is current, or when the signal aborts; at once where nobody can bring it. */
   arrival(
     namespace: string,
     workspace: string | null,
@@ -20,7 +20,7 @@ export interface PullSecretStates {
 }
 
 export interface PullSecretStatesNeeds {
-  readonly credentials: () => Credentials;
+  readonly credentials: () => Pick<Credentials, "wantedSecret" | "covers">;
   /** By namespace. */
   readonly seen: () => ReadonlyMap<string, SeenPullSecret>;
 }
@@ -37,13 +37,18 @@ export function createPullSecretStates({ credentials, seen }: PullSecretStatesNe
     return isCurrent ? "current" : "outdated";
   }
 
+  /** Nobody writes where a Secret is that Berth did not make. */
+  function isInVain(namespace: string): boolean {
+    return seen().get(namespace)?.owner === "foreign";
+  }
+
   return {
     state,
     arrival(namespace, workspace, needs, signal) {
       return new Promise((resolve) => {
         const look = (): void => {
           const now = state(namespace, workspace, needs);
-          if (now !== "current" && !signal.aborted) return;
+          if (now !== "current" && !signal.aborted && !isInVain(namespace)) return;
           waiting.delete(look);
           signal.removeEventListener("abort", look);
           resolve(now);

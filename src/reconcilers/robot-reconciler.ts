@@ -4,6 +4,7 @@
 //
 // Invariant: a robot is on record before Harbor hears of it, and on record until Harbor has forgotten it.
 
+import type { Policy } from "../domain/policy.ts";
 import {
   nextRobotStep,
   parseRobotRecord,
@@ -21,6 +22,7 @@ import {
   type Wanted,
 } from "../domain/robots.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
+import { homeOn } from "../domain/wanted-robots.ts";
 import { gather } from "../gather.ts";
 import type { Log } from "../log.ts";
 import { createAttempts } from "./attempts.ts";
@@ -116,15 +118,17 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
   const makings = createAttempts({ ...needs, ...failing });
 
   async function round(signal: AbortSignal): Promise<void> {
-    const { policyRead, namespacesRead } = needs.snapshot();
+    const { policyRead, namespacesRead, policy } = needs.snapshot();
     if (!policyRead || !namespacesRead || !records.isRead()) return;
-    const homes = homesOf(needs.credentials());
+    const homes = homesOf(needs.credentials(), policy);
     await gather([...homes.values()], atATime, (home) =>
       attempts.run(home.server, signal, () => lookAt(home, signal)),
     );
     const credentials = needs.credentials();
     const names = new Set([...credentials.robotRecords().keys(), ...credentials.wantedRobots().keys()]);
-    await gather([...names], atATime, (name) => attempts.run(name, signal, () => bringToRest(name, signal)));
+    await gather([...names], atATime, (name) =>
+      attempts.run(name, signal, () => bringToRest(name, homes, signal)),
+    );
     attempts.keepOnly((about) => names.has(about) || homes.has(about));
     makings.keepOnly((about) => names.has(about.slice(0, about.indexOf("/"))));
     for (const server of seen.keys()) if (!homes.has(server)) seen.delete(server);
@@ -177,7 +181,11 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
     );
   }
 
-  async function bringToRest(name: string, signal: AbortSignal): Promise<void> {
+  async function bringToRest(
+    name: string,
+    homes: ReadonlyMap<string, RobotHome>,
+    signal: AbortSignal,
+  ): Promise<void> {
     for (let steps = 0; steps < maxStepsARound; steps += 1) {
       signal.throwIfAborted();
       const record = needs.credentials().robotRecords().get(name);
@@ -208,6 +216,12 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
           const { robot } = step;
           // Other spaces are asked for at once.
           const about = `${name}/${robot.spaces.map(({ id }) => id).join()}`;
+          if (makings.isResting(about)) return;
+          // Whether Harbor has one of this name is in doubt where somebody else asked for it, or the answer was lost.
+          if (asking.get(name) !== robot.serial) {
+            await put(name, withAskedAnew(mustHave(record)), signal);
+            break;
+          }
           const isMade = await makings.run(about, signal, () => make(name, mustHave(record), robot, signal));
           if (!isMade) return;
           break;
@@ -217,7 +231,9 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
           break;
         case "remove": {
           const known = mustHave(record);
-          await askServer(known.home, () => api.remove(known.home, step.robot.id, signal));
+          const home = homes.get(known.home.server) ?? known.home;
+          if (!isGone(step.robot, seen.get(home.server)))
+            await askServer(home, () => api.remove(home, step.robot.id, signal));
           await put(name, withoutRobot(known, step.robot), signal);
           log.info({ registry: known.home.registry, robot: step.robot.fullName }, "removed a robot");
           needs.observe?.("removed");
@@ -248,10 +264,6 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
     robot: AskedRobot,
     signal: AbortSignal,
   ): Promise<void> {
-    if (asking.get(name) !== robot.serial) {
-      await put(name, withAskedAnew(record), signal);
-      return;
-    }
     // Until the answer is put down, a failure leaves in doubt whether there is such a robot.
     asking.delete(name);
     const { home, workspace } = record;
@@ -265,7 +277,9 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
     switch (making.kind) {
       case "exists":
         await put(name, withAskedAnew(record), signal);
-        return;
+        throw new Error(
+          `make a robot for workspace ${workspace} on ${home.registry}: there is one of its name already (${wanted.name})`,
+        );
       case "refused":
         // Harbor made none, so that the same name may be asked for again.
         asking.set(name, robot.serial);
@@ -277,7 +291,7 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
         const { id, fullName, secret, createdAt, expiresAt } = making.robot;
         const made: MadeRobot = {
           ...{ stage: "made", serial, spaces, id, fullName, secret, createdAt, expiresAt },
-          ...{ madeAt: now(), holders: [], retired: null },
+          ...{ madeAt: now(), refusedAt: null, holders: [], retired: null },
         };
         await put(name, withRobot(record, made), signal);
         log.info({ registry: home.registry, workspace, robot: fullName }, "made a robot");
@@ -291,19 +305,38 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
     robot: MadeRobot,
     signal: AbortSignal,
   ): Promise<void> {
+    const why = await unfitnessOf(record, robot, signal);
+    if (why !== undefined) {
+      if (robot.refusedAt === null)
+        await put(name, withRobot(record, { ...robot, refusedAt: now() }), signal);
+      throw new Error(why);
+    }
+    const wanted = wantedFor(name);
+    const holders = wanted === undefined || wanted === "unknown" ? [] : [...wanted.namespaces];
+    await put(name, withRobot(record, { ...robot, stage: "ready", madeAt: now(), holders }), signal);
+    needs.observe?.("made");
+  }
+
+  /** Why the robot is of no use to anybody, in words. */
+  async function unfitnessOf(
+    record: RobotRecord,
+    robot: MadeRobot,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const who = `robot ${robot.fullName} of ${record.home.registry}`;
+    if (robot.fullName.includes(":")) {
+      // A client would send what stands before the colon as the name, and lock out whoever is called so.
+      return (
+        `${who} cannot log in, since its name has a colon: ` +
+        "take it out of the prefix that Harbor gives to robots (robot_name_prefix)"
+      );
+    }
     const spaces = robot.spaces.map((space) => space.name);
     const login = { username: robot.fullName, password: robot.secret };
     const grants = await api.grants(record.home, login, spaces, signal);
     const denied = spaces.filter((space) => grants.get(space) !== true);
-    if (denied.length > 0) {
-      throw new Error(
-        `robot ${robot.fullName} of ${record.home.registry} may not pull from ${denied.slice(0, 5).join(", ")}, though it was made for that`,
-      );
-    }
-    const wanted = wantedFor(name);
-    const holders = wanted === undefined || wanted === "unknown" ? [] : [...wanted.namespaces];
-    await put(name, withRobot(record, { ...robot, stage: "ready", holders }), signal);
-    needs.observe?.("made");
+    if (denied.length === 0) return undefined;
+    return `${who} may not pull from ${denied.slice(0, 5).join(", ")}, though it was made for that`;
   }
 
   async function put(name: string, record: RobotRecord, signal: AbortSignal): Promise<void> {
@@ -324,18 +357,34 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
   return { round, problems: () => [...attempts.problems(), ...makings.problems()] };
 }
 
-/** The servers to look at, each with the newest known way in: a record's Secrets may be gone, the policy's are there. */
-function homesOf(credentials: Credentials): ReadonlyMap<string, RobotHome> {
+/**
+ * The servers to look at, each with the newest known way in: a record's Secrets may be gone, the policy's are there.
+ * Also those where nothing is wanted: a robot may have been made of which nobody knows any more.
+ */
+function homesOf(credentials: Credentials, { registries }: Policy): ReadonlyMap<string, RobotHome> {
   const homes = new Map<string, RobotHome>();
   for (const { home } of credentials.robotRecords().values()) homes.set(home.server, home);
   for (const { wanted } of credentials.wantedRobots().values()) {
     if (wanted !== undefined && wanted !== "unknown") homes.set(wanted.home.server, wanted.home);
   }
+  for (const registry of registries.values()) {
+    const home = homeOn(registry);
+    if (home !== undefined) homes.set(home.server, home);
+  }
   return homes;
 }
 
 /** `<prefix>berth-<cluster>-<hash>-<hash of the workspace>-<serial>`; the prefix is Harbor's, and may be anything. */
-const ourName = /(?<begin>berth-[a-z0-9-]+-[0-9a-f]{16})-(?<workspace>[0-9a-f]{16})-(?<serial>[0-9]+)$/;
+export const ourName =
+  /(?<begin>berth-[a-z0-9-]+-[0-9a-f]{16})-(?<workspace>[0-9a-f]{16})-(?<serial>[0-9]+)$/;
+
+/**
+ * Not among this cluster's robots any more. Its id may be another's by now: a Harbor restored from a backup counts on
+ * from an older one, and a record restored into another cluster has the ids of the first one's robots.
+ */
+function isGone(robot: MadeRobot, seen: SeenRobots | undefined): boolean {
+  return seen !== undefined && seen.at > robot.madeAt && !seen.robots.has(robot.id);
+}
 
 async function mustBe(wanted: "written", outcome: Promise<"written" | "conflict">): Promise<void> {
   if ((await outcome) !== wanted) throw new Error("a record was changed by another meanwhile; looking again");

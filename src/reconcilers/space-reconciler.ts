@@ -85,10 +85,10 @@ export function createSpaceReconciler(needs: SpaceNeeds): SpaceReconciler {
     const snapshot = needs.snapshot();
     if (!snapshot.policyRead || !snapshot.ownSpacesRead) return;
     const { spaces, registries } = snapshot.policy;
-    await gather([...spaces], atATime, ([key, declared]) => {
+    await gather([...spaces], atATime, async ([key, declared]) => {
       const registry = registries.get(declared.registry);
-      if (registry?.type !== "harbor") return Promise.resolve();
-      return attempts.run(key, signal, () => keep(key, declared, registry, signal));
+      if (registry?.type !== "harbor") return;
+      await attempts.run(key, signal, () => keep(key, declared, registry, signal));
     });
     attempts.keepOnly((key) => spaces.has(key));
     for (const about of [foreign, changedAt, quotas]) {

@@ -199,7 +199,7 @@ describe("the Harbor client", () => {
       const err = await failureOf(client.proveIdentity(never));
       expect(err.kind).to.equal("login-refused");
       expect(err.message).to.match(
-        /^prove the identity of .*: it does not accept the login, and answers as to an/,
+        /^prove the identity of .*: it does not accept the login \(it answers as to an/,
       );
     });
 
@@ -207,12 +207,31 @@ describe("the Harbor client", () => {
       login = { username: "admin", password: "wrong" };
       await failureOf(client.proveIdentity(never));
       const err = await failureOf(client.send(listProjects));
-      expect(err.message).to.match(/not asked, since it refused the login a moment ago/);
+      expect(err.message).to.match(/it does not accept the login \(which is not sent again yet\)/);
       expect(harbor.requests).to.have.length(1);
 
       now += 10_000;
       await failureOf(client.proveIdentity(never));
       expect(harbor.requests).to.have.length(2);
+    });
+
+    it("sends a login that was refused once at a time, until Harbor knows it again", async () => {
+      login = { username: "admin", password: "wrong" };
+      await failureOf(client.proveIdentity(never));
+      now += 10_000;
+      const [first, second] = await Promise.all([
+        failureOf(client.proveIdentity(never)),
+        failureOf(client.send(listProjects)),
+      ]);
+      expect(first.message).to.match(/anonymous caller/);
+      expect(second.message).to.match(/not sent again yet/);
+      expect(harbor.requests).to.have.length(2);
+
+      now += 10_000;
+      harbor.logins.users.get("admin")!.password = "wrong";
+      await client.proveIdentity(never);
+      await Promise.all([client.send(listProjects), client.send(listProjects)]);
+      expect(harbor.requests).to.have.length(5);
     });
 
     it("uses a corrected login at once", async () => {

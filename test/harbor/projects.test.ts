@@ -8,7 +8,7 @@ import type { Fault } from "../../src/demo/stand-in-faults.ts";
 import { startStandInHarbor, type StandInHarbor } from "../../src/demo/stand-in-harbor.ts";
 import { HarborError, type HarborFailure } from "../../src/harbor/harbor-answer.ts";
 import { createHarborClient, type HarborClient } from "../../src/harbor/harbor-client.ts";
-import { listSpaces, readSpace } from "../../src/harbor/projects.ts";
+import { isProjectGone, listSpaces, readSpace } from "../../src/harbor/projects.ts";
 
 const never = new AbortController().signal;
 
@@ -249,6 +249,14 @@ describe("Harbor's projects", () => {
 
     it("are null when the administrator hears that there is none", async () => {
       expect(await read("nowhere")).to.equal(null);
+    });
+
+    it("are gone for certain only where an administrator hears so", async () => {
+      harbor.projects.create({ name: "there", visibility: "private" });
+      expect(await isProjectGone(client, "there", never)).to.equal(false);
+      expect(await isProjectGone(client, "absent", never)).to.equal(true);
+      actAs("robot$reader", []);
+      expect(await isProjectGone(client, "absent", never)).to.equal(false);
     });
 
     it("are null without a request when Harbor could not have one of that name", async () => {

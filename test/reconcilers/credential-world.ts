@@ -8,7 +8,7 @@ import type { Space } from "../../src/domain/catalogue.ts";
 import type { Policy } from "../../src/domain/policy.ts";
 import type { SeenPullSecret } from "../../src/domain/pull-secrets.ts";
 import type { Secrets } from "../../src/domain/registry-access.ts";
-import type { SeenRobot } from "../../src/domain/robots.ts";
+import type { RobotHome, SeenRobot } from "../../src/domain/robots.ts";
 import type { Snapshot } from "../../src/domain/snapshot.ts";
 import { createCredentials, type Credentials } from "../../src/reconcilers/credentials.ts";
 import {
@@ -47,6 +47,10 @@ export interface World {
     down: boolean;
     /** Refuses to make robots, with this. */
     refusal: string | null;
+    /** Spaces that the token service grants to nobody. */
+    readonly denied: Set<string>;
+    /** Secrets whose login is asked with, in Berth's own namespace. */
+    readonly loginsUsed: Set<string>;
     readonly robots: Map<number, HarborRobot>;
     readonly namesUsed: string[];
     failedLogins: number;
@@ -72,6 +76,8 @@ export interface World {
   crashAt: { readonly write: number; readonly when: "before" | "after" } | undefined;
   /** Credentials are expected to fail: somebody broke them on purpose. */
   tampered: boolean;
+  /** What spreads the retries, 0 ≤ x < 1. */
+  random: () => number;
   start(): Process;
   /** Turns the clock and lets the process work, starting another where it crashes. */
   run(forMs: number, stepMs?: number): Promise<void>;
@@ -107,6 +113,8 @@ export function createWorld(): World {
       prefix: "robot$",
       down: false,
       refusal: null,
+      denied: new Set(),
+      loginsUsed: new Set(),
       robots: new Map(),
       namesUsed: [],
       failedLogins: 0,
@@ -129,6 +137,7 @@ export function createWorld(): World {
     writes: 0,
     crashAt: undefined,
     tampered: false,
+    random: () => 0.5,
     start,
     run,
     robotNames: () => [...world.harbor.robots.values()].map(({ name }) => name),
@@ -143,7 +152,7 @@ export function createWorld(): World {
       bindings,
       withdrawn,
       namespaces,
-      [...registries.keys()],
+      [...registries.values()],
       [...harbor.spaceIds],
     ]);
     if (built?.key === key) return built;
@@ -173,8 +182,10 @@ export function createWorld(): World {
     return result;
   }
 
-  function asked(): void {
+  function asked({ credentialsSecret }: RobotHome): void {
     world.harbor.requests += 1;
+    world.harbor.loginsUsed.add(credentialsSecret);
+    if (!world.logins.has(credentialsSecret)) throw new Error(`Secret ${credentialsSecret} does not exist`);
     if (world.harbor.down) throw new Error("managed does not answer");
   }
 
@@ -234,8 +245,8 @@ export function createWorld(): World {
   }
 
   const api: RobotApi = {
-    async make(_home, robot) {
-      asked();
+    async make(home, robot) {
+      asked(home);
       if (world.harbor.refusal !== null) return { kind: "refused", why: world.harbor.refusal };
       return written(() => {
         if ([...world.harbor.robots.values()].some(({ name }) => name === robot.name)) {
@@ -255,21 +266,21 @@ export function createWorld(): World {
         } as const;
       });
     },
-    list(_home, part) {
-      asked();
+    list(home, part) {
+      asked(home);
       const robots = [...world.harbor.robots.values()].filter(({ name }) => name.includes(part));
       return Promise.resolve(robots.map((robot): SeenRobot => ({ ...robot, fullName: fullName(robot) })));
     },
-    async remove(_home, id) {
-      asked();
+    async remove(home, id) {
+      asked(home);
       await written(() => {
         const robot = world.harbor.robots.get(id);
         if (robot !== undefined) lookForHaste(robot);
         world.harbor.robots.delete(id);
       });
     },
-    grants(_home, { username, password }, spaces) {
-      asked();
+    grants(home, { username, password }, spaces) {
+      asked(home);
       const robot = login(username, password);
       if (robot === undefined) {
         world.harbor.failedLogins += 1;
@@ -277,7 +288,10 @@ export function createWorld(): World {
           Object.assign(new Error("the login is not accepted"), { kind: "login-refused" }),
         );
       }
-      return Promise.resolve(new Map(spaces.map((name) => [name, robot.spaces.includes(name)])));
+      const { denied } = world.harbor;
+      return Promise.resolve(
+        new Map(spaces.map((name) => [name, robot.spaces.includes(name) && !denied.has(name)])),
+      );
     },
   };
 
@@ -343,7 +357,7 @@ export function createWorld(): World {
       records,
       log: world.log,
       now: () => world.now,
-      random: () => 0.5,
+      random: () => world.random(),
     };
     const pullSecrets = createPullSecretReconciler({
       ...common,
@@ -379,7 +393,7 @@ export function createWorld(): World {
       noteCarried();
       world.now += stepMs;
     }
-    expect(world.broken, "credentials that did not pull").to.deep.equal([]);
+    expect(world.broken, `did not pull: ${world.broken.join("; ")}`).to.have.length(0);
   }
 
   return world;

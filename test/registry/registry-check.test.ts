@@ -107,7 +107,7 @@ describe("the check of a registry", () => {
     const secure = await startFakeRegistry({ tls: { key: issued.key, cert: issued.certificate } });
     expect(await problemsOf(secure.url, undefined, issued.ca)).to.deep.equal([]);
     expect((await problemsOf(secure.url)).join()).to.match(
-      /certificate.*name the one it is of with caSecret$/,
+      /certificate.*name a Secret with caSecret whose ca\.crt is that of its authority, as PEM$/,
     );
     const misnamed = secure.url.replace("127.0.0.1", "localhost");
     expect((await problemsOf(misnamed, undefined, issued.ca)).join()).to.match(
