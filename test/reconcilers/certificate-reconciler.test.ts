@@ -94,12 +94,16 @@ describe("the certificate of a replica", () => {
       world.at += 244 * day;
       for (let beats = 0; beats < 10; beats += 1) {
         world.failures.push("write a configuration");
-        await replica.look().catch(() => undefined);
-        world.at += 15_000;
+        const error: unknown = await replica.look().catch((err: unknown) => err);
+        expect(String(error)).to.include("write a configuration failed");
+        world.at += 3 * day;
       }
-      expect(served(replica)).to.have.lengthOf(1);
+      expect(new Set(replica.served.map(({ ca }) => wordsOf(ca)))).to.deep.equal(new Set(["ca-1"]));
+      expect(replica.served.at(-1)?.facts.validTo).to.be.above(world.at);
       await world.pass(4_000);
-      expect(served(replica)).to.have.lengthOf(2);
+      expect(wordsOf(replica.served.at(-1)?.ca ?? "")).to.equal(
+        wordsOf(world.secret?.bundle ?? "").split(" ")[0],
+      );
     });
   });
 
@@ -193,6 +197,38 @@ describe("the certificate of a replica", () => {
       const made = replica.log.lines.filter(({ text }) => text === "a new CA is in the Secret");
       expect(made).to.have.lengthOf(1 + 2);
       expect(world.unverified()).to.deep.equal([]);
+    });
+
+    it("is spoiled again before any new CA can be trusted, the CA before signs on from memory", async () => {
+      world = createWorld(minutes);
+      const replica = world.replica();
+      await world.pass(4_000);
+      for (let seconds = 0; seconds < 30; seconds += 1) {
+        world.putSecret({ bundle: world.secret?.bundle ?? "", key: "spoiled" });
+        await world.pass(1_000);
+        expect(world.unverified()).to.deep.equal([]);
+        expect(replica.served.at(-1)?.facts.validTo).to.be.above(world.at);
+        expect(wordsOf(replica.served.at(-1)?.ca ?? "")).to.equal("ca-1");
+      }
+      await world.pass(10_000);
+      expect(wordsOf(replica.served.at(-1)?.ca ?? "")).to.equal(
+        wordsOf(world.secret?.bundle ?? "").split(" ")[0],
+      );
+    });
+
+    it("is spoiled for longer than a CA lives, no certificate is made that is over before it begins", async () => {
+      world = createWorld(minutes);
+      const replica = world.replica();
+      await world.pass(4_000);
+      for (let seconds = 0; seconds < 120; seconds += 1) {
+        world.putSecret({ bundle: "", key: "spoiled" });
+        await world.pass(1_000);
+      }
+      const made = replica.served.length;
+      for (const { facts } of replica.served) expect(facts.validTo).to.be.above(facts.validFrom + 2_000);
+      await world.pass(10_000);
+      expect(replica.served.length).to.equal(made + 1);
+      expect(replica.served.at(-1)?.facts.validTo).to.be.above(world.at);
     });
 
     it("cannot be read, the certificate in service stays, and the round says why", async () => {
@@ -345,10 +381,11 @@ describe("the certificate of a replica", () => {
       expect(world.unverified()).to.deep.equal([]);
     });
 
-    it("has its clock set back by a month, makes certificates that are valid now", async () => {
+    it("has its clock, a month ahead, set back, makes certificates that are valid now", async () => {
       const replica = world.replica();
+      replica.offsetMs = 30 * day;
       await world.pass(hour, minute);
-      world.at -= 30 * day;
+      replica.offsetMs = 0;
       await world.pass(4_000);
       expect(reasons(replica, "a new CA is in the Secret").at(-1)).to.equal("it is not valid yet");
       expect(replica.served.at(-1)?.facts.validFrom).to.be.below(world.at);
@@ -357,7 +394,7 @@ describe("the certificate of a replica", () => {
     it("has its clock set back by half an hour, goes on with what it has", async () => {
       const replica = world.replica();
       await world.pass(minute, 5_000);
-      world.at -= hour / 2;
+      replica.offsetMs -= hour / 2;
       await world.pass(4_000);
       expect(served(replica)).to.have.lengthOf(1);
     });
@@ -447,8 +484,8 @@ describe("the certificate of a replica", () => {
                 sleeper.served.length = 0;
                 sleeper.asleep = false;
               }
-              // Each keeps leaves from being renewed for some seconds, and they live for twenty.
-              if (faults > 2) continue;
+              // Each keeps the new CA from being trusted for some seconds, and CAs live for sixty.
+              if (faults > 5) continue;
               if (kind === "delete") own.putSecret(undefined);
               if (kind === "spoil") own.putSecret({ bundle: own.secret?.bundle ?? "", key: "spoiled" });
               if (kind === "fail") own.failures.push("write a configuration");
