@@ -74,13 +74,15 @@ function changeOf(before: Space, after: Space): SpaceChange["kind"] | undefined 
 }
 
 /** As many implausible listings in a row are believed: a Harbor really can lose most of its projects. */
-const implausibleListingsBelieved = 3;
+export const implausibleListingsBelieved = 3;
 
 export interface Succession {
   /** Undefined before the first listing. */
   readonly catalogue: Catalogue | undefined;
   /** How many listings before this one were kept out as implausible, without a plausible one between. */
   readonly implausibleInARow: number;
+  /** A space that the listing lacks is known to be gone. Only asked for where the listing would else be believed. */
+  readonly isConfirmed?: boolean;
 }
 
 export interface Successor {
@@ -94,9 +96,13 @@ export interface Successor {
 /**
  * The catalogue that follows when a listing was read. A listing that lacks more than half of the spaces known
  * before is more likely a Harbor in trouble (a database restored half-way, a login that lost its rights) than the
- * truth, so that it is believed only the third time in a row. What it closes counts at once even then.
+ * truth, so that it is believed only the third time in a row, and then only where it is confirmed. What it closes
+ * counts at once even then.
  */
-export function succeed({ catalogue, implausibleInARow }: Succession, listing: Listing): Successor {
+export function succeed(
+  { catalogue, implausibleInARow, isConfirmed = true }: Succession,
+  listing: Listing,
+): Successor {
   const next = catalogueOf(listing.server, listing.readAt, listing.spaces);
   if (catalogue?.server !== listing.server) {
     return {
@@ -107,8 +113,9 @@ export function succeed({ catalogue, implausibleInARow }: Succession, listing: L
     };
   }
   const known = catalogue.spaces.size;
-  const lost = countMissing(catalogue.spaces, next.spaces);
-  if (lost * 2 > known && implausibleInARow + 1 < implausibleListingsBelieved) {
+  const lost = missingFrom(catalogue.spaces, next.spaces).length;
+  const isBelieved = implausibleInARow + 1 >= implausibleListingsBelieved && isConfirmed;
+  if (lost * 2 > known && !isBelieved) {
     const spaces = closeWhatIsShown(catalogue.spaces, next.spaces);
     const changes = changesBetween(catalogue.spaces, spaces);
     return {
@@ -124,10 +131,12 @@ export function succeed({ catalogue, implausibleInARow }: Succession, listing: L
   return { catalogue: { ...next, spaces }, implausibleInARow: 0, implausible: null, changes };
 }
 
-function countMissing(previous: ReadonlyMap<string, Space>, current: ReadonlyMap<string, Space>): number {
-  let missing = 0;
-  for (const name of previous.keys()) if (!current.has(name)) missing += 1;
-  return missing;
+/** Names of those known that are not shown. */
+export function missingFrom(
+  known: ReadonlyMap<string, Space>,
+  shown: Pick<ReadonlyMap<string, Space>, "has">,
+): readonly string[] {
+  return [...known.keys()].filter((name) => !shown.has(name));
 }
 
 /**

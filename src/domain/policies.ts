@@ -2,6 +2,7 @@
 // leaves in force what it said when it last could. What a document says is told in policy-document.ts, what documents
 // say together in policy-merge.ts.
 
+import { noHarborClusters, type HarborClusters } from "./joined-registries.ts";
 import {
   parsePolicyDocument,
   type Placed,
@@ -17,6 +18,8 @@ export interface ParsedPolicies extends InForce {
   readonly policy: Policy;
   /** In the order in which they are merged; the keys are of {@link documentId}. */
   readonly documents: ReadonlyMap<string, KeptDocument>;
+  /** Those that would be registries beside the ones of the documents. */
+  readonly harborClusters: HarborClusters;
   /** What another process needs to decide as this one does: see {@link replayLastGood}. */
   readonly lastGoodTexts: readonly LastGoodText[];
 }
@@ -41,19 +44,23 @@ export interface LastGoodText {
 
 /**
  * The policy that these ConfigMaps make. Documents are merged in the order of ConfigMap name, then key, by code
- * units. A document that is gone leaves nothing in force. Where no document changed, `previous` itself is returned.
+ * units. A document that is gone leaves nothing in force. Where nothing changed, `previous` itself is returned.
  */
 export function parsePolicy(
   previous: ParsedPolicies | undefined,
   configMaps: readonly PolicyConfigMap[],
+  harborClusters: HarborClusters = noHarborClusters,
 ): ParsedPolicies {
   const documents = new Map<string, KeptDocument>();
   for (const written of writtenDocuments(configMaps)) {
     const id = documentId(written.source);
     documents.set(id, keepDocument(previous?.documents.get(id), written));
   }
-  if (previous !== undefined && areSame(previous.documents, documents)) return previous;
-  return mergeAll(documents, previous);
+  const isSame =
+    previous !== undefined &&
+    areSame(previous.documents, documents) &&
+    JSON.stringify(previous.harborClusters) === JSON.stringify(harborClusters);
+  return isSame ? previous : mergeAll(documents, previous, harborClusters);
 }
 
 /** What {@link ParsedPolicies} was in a process that ended, without its broken documents. */
@@ -147,12 +154,17 @@ function hasSamePlace(a: KeptDocument, b: KeptDocument): boolean {
 function mergeAll(
   documents: ReadonlyMap<string, KeptDocument>,
   previous: ParsedPolicies | undefined,
+  harborClusters: HarborClusters = noHarborClusters,
 ): ParsedPolicies {
-  const { policy, holders, findings } = mergeDocuments(goodDocuments({ documents }), previous);
+  const good = goodDocuments({ documents });
+  const { policy, holders, findings, problemsOfJoined } = mergeDocuments(good, previous, harborClusters);
   const findingOf = new Map(findings.map((finding) => [finding.id, finding]));
   const problems = [...documents].flatMap(([id, document]) => problemsOf(document, findingOf.get(id)));
   const lastGoodTexts = [...documents].flatMap(([id, document]) => lastGoodOf(document, findingOf.get(id)));
-  return { policy: { ...policy, problems }, holders, documents, lastGoodTexts };
+  return {
+    policy: { ...policy, problems: [...problems, ...problemsOfJoined] },
+    ...{ holders, documents, harborClusters, lastGoodTexts },
+  };
 }
 
 /** What is in force of each document that was ever good, as the merge takes it. */

@@ -192,7 +192,8 @@ const knownKeys: Readonly<Record<string, readonly string[]>> = {
 
 // --- Hosts ---
 
-function urlProblem(url: string): string | undefined {
+/** Why a registry cannot have this url; undefined where it can. */
+export function urlProblem(url: string): string | undefined {
   if (url.includes("@")) {
     return "expected a url without user and password: put them in the Secret that credentialsSecret names";
   }

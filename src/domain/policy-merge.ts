@@ -1,9 +1,17 @@
 // Documents that are good by themselves → one policy, and what they say against each other. Where two disagree, what
 // is in force stays in force, so that a new document, wherever its name sorts, takes nothing over from an old one.
 
+import { joinRegistries, noHarborClusters, type HarborClusters } from "./joined-registries.ts";
 import type { BindingEntry, Placed, PolicyContent } from "./policy-document.ts";
 import { type DocumentProblem, maxListedProblems, nearestName, shown } from "./policy-problem.ts";
-import { spaceKey, type Binding, type DeclaredSpace, type Policy, type Registry } from "./policy.ts";
+import {
+  spaceKey,
+  type Binding,
+  type DeclaredSpace,
+  type Policy,
+  type PolicyProblem,
+  type Registry,
+} from "./policy.ts";
 import { canonicalHost } from "./registry-host.ts";
 
 export interface GoodDocument {
@@ -23,6 +31,8 @@ export interface InForce {
 export interface Merged extends InForce {
   /** What was found against each document, in the order of the documents. */
   readonly findings: readonly Finding[];
+  /** What was found against registries that no document names. */
+  readonly problemsOfJoined: readonly PolicyProblem[];
 }
 
 export interface Finding {
@@ -43,11 +53,20 @@ interface Claim<T> extends Placed<T> {
   readonly by: Contribution;
 }
 
-/** In the order of the documents, except where `previous` had something else in force. */
-export function mergeDocuments(documents: readonly GoodDocument[], previous: InForce | undefined): Merged {
+/**
+ * In the order of the documents, except where `previous` had something else in force. What the documents claim is
+ * settled among them alone, before any HarborCluster joins.
+ */
+export function mergeDocuments(
+  documents: readonly GoodDocument[],
+  previous: InForce | undefined,
+  harborClusters: HarborClusters = noHarborClusters,
+): Merged {
   const contributions = documents.map((document) => ({ ...document, problems: [], yields: false }));
   const claims = settleNames(contributions, previous);
-  const { registries, registriesByHost } = settleHosts(claims, previous);
+  const settled = settleHosts(claims, previous);
+  const joined = joinRegistries(harborClusters, { ...settled, names: claims });
+  const { registries, registriesByHost } = withJoined(settled, joined.registries);
   const policy: Omit<Policy, "problems"> = {
     mode: strictest(contributions, "mode", ({ mode }) => mode, ["enforce", "warn", "audit"]),
     unlistedRegistries: strictest(
@@ -64,7 +83,21 @@ export function mergeDocuments(documents: readonly GoodDocument[], previous: InF
     documents: documents.length,
   };
   const holders = new Map([...claims].map(([name, { by }]) => [name, by.id]));
-  return { policy, holders, findings: contributions };
+  return { policy, holders, findings: contributions, problemsOfJoined: joined.problems };
+}
+
+/** None of them has a name or a host that is claimed. */
+function withJoined(
+  { registries, registriesByHost }: SettledRegistries,
+  joined: readonly Registry[],
+): SettledRegistries {
+  const hostsOfJoined = joined.flatMap((registry) =>
+    registry.hosts.map((host) => [host, [registry]] as const),
+  );
+  return {
+    registries: new Map([...registries, ...joined.map((registry) => [registry.name, registry] as const)]),
+    registriesByHost: new Map([...registriesByHost, ...hostsOfJoined]),
+  };
 }
 
 function report({ by, position }: Claim<unknown>, text: string, severity: DocumentProblem["severity"]): void {

@@ -10,7 +10,7 @@ import { z } from "zod";
 import type { LastGoodText } from "./policies.ts";
 import type { WithdrawnDocument } from "./withdrawal.ts";
 
-export const publishedPolicyName = "berth-policy";
+export const publishedPolicyName = "berth-last-good-policy";
 
 export interface PublishedPolicy {
   readonly texts: readonly LastGoodText[];

@@ -11,28 +11,34 @@ export type AllowReason =
   | "mirror-pod";
 
 /** Why an image, or the object that names it, is refused. */
-export type ImageRefusalReason =
-  | "space-not-bound"
-  | "space-replaced"
-  | "pull-secret-not-injected"
-  | "namespace-without-workspace"
-  | "namespace-unknown"
-  | "space-unknown"
-  | "registry-of-another-workspace"
-  | "unlisted-registry"
-  | "no-space-in-name"
-  | "malformed-image"
-  | "image-by-id"
-  | "malformed-object"
-  | "catalogue-not-ready"
-  | "catalogue-stale";
+const imageRefusalReasons = [
+  "space-not-bound",
+  "space-replaced",
+  "pull-secret-not-injected",
+  "namespace-without-workspace",
+  "namespace-unknown",
+  "space-unknown",
+  "registry-of-another-workspace",
+  "unlisted-registry",
+  "no-space-in-name",
+  "malformed-image",
+  "image-by-id",
+  "malformed-object",
+  "catalogue-not-ready",
+  "catalogue-stale",
+] as const;
+export type ImageRefusalReason = (typeof imageRefusalReasons)[number];
 
 /** Why a guard refuses an edit of the policy, or of a namespace's workspace. */
-export type GuardReason = "policy-invalid" | "workspace-label-protected" | "malformed-object";
+const guardReasons = ["policy-invalid", "workspace-label-protected", "malformed-object"] as const;
+export type GuardReason = (typeof guardReasons)[number];
 
 export type RefusalReason = ImageRefusalReason | GuardReason;
+/** Each code once. */
+export const refusalReasons: ReadonlySet<RefusalReason> = new Set([...imageRefusalReasons, ...guardReasons]);
 
-export type WarningReason = "pull-secret-missing" | "pull-secret-does-not-match";
+export const warningReasons = ["pull-secret-missing", "pull-secret-does-not-match"] as const;
+export type WarningReason = (typeof warningReasons)[number];
 
 export type Reason = AllowReason | RefusalReason;
 

@@ -2,6 +2,7 @@
 // are planned from it a little longer, so that a mistake can be undone before anything stops working. There is no
 // clock here; whoever calls says what time it is.
 
+import { harborClusterOf } from "./joined-registries.ts";
 import { parsePolicyDocument, type PolicyContent } from "./policy-document.ts";
 import { mergeDocuments } from "./policy-merge.ts";
 import { goodDocuments, type LastGoodText, type ParsedPolicies } from "./policies.ts";
@@ -91,10 +92,11 @@ export function retainedPolicy(parsed: ParsedPolicies, withdrawn: readonly Withd
   const moved = movedRegistries(parsed.policy, contents);
   const documents = contents.map(({ document, content }) => {
     const id = documentId(document);
-    return { id, name: id, content: claimsOnly(content, moved) };
+    return { id, name: id, content: withoutJoined(claimsOnly(content, moved), parsed.policy) };
   });
   // Last, and against what is in force: where two disagree, that stays.
-  const { policy } = mergeDocuments([...goodDocuments(parsed), ...documents], parsed);
+  const good = [...goodDocuments(parsed), ...documents];
+  const { policy } = mergeDocuments(good, parsed, parsed.harborClusters);
   const { registries, registriesByHost, spaces, bindings } = policy;
   return { ...parsed.policy, registries, registriesByHost, spaces, bindings };
 }
@@ -121,6 +123,14 @@ function claimsOnly(content: PolicyContent, moved: ReadonlySet<string>): PolicyC
     spaces: content.spaces.filter(({ value }) => !moved.has(value.registry)),
     bindings: content.bindings.filter(({ value }) => !moved.has(value.registry)),
   };
+}
+
+/** Without registries whose name or host one has now that joined by itself, and that a document would displace. */
+function withoutJoined(content: PolicyContent, { registries }: Policy): PolicyContent {
+  const joined = [...registries.values()].filter((registry) => harborClusterOf(registry) !== null);
+  const isFree = ({ value: { name, hosts } }: PolicyContent["registries"][number]): boolean =>
+    joined.every((other) => other.name !== name && !other.hosts.some((host) => hosts.includes(host)));
+  return { ...content, registries: content.registries.filter(isFree) };
 }
 
 const nothing: PolicyContent = {

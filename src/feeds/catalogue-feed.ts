@@ -4,6 +4,8 @@
 
 import {
   describeChanges,
+  implausibleListingsBelieved,
+  missingFrom,
   succeed,
   type Catalogue,
   type Listing,
@@ -23,6 +25,9 @@ import type { Cell, State } from "../state.ts";
  */
 export type ListSpaces = (registry: Registry, signal: AbortSignal) => Promise<Listing>;
 
+/** Does the registry say for certain that it has no space of this name? harbor/projects.ts. */
+export type IsGone = (registry: Registry, space: string, signal: AbortSignal) => Promise<boolean>;
+
 export type RefreshOutcome = "read" | "implausible" | "failed" | "login-refused" | "no-credentials";
 
 export interface RegistryStatus {
@@ -39,6 +44,8 @@ export interface CatalogueFeedNeeds {
   /** Secrets of Berth's own namespace; undefined until they are read. */
   readonly secrets: Cell<Secrets | undefined>;
   readonly listSpaces: ListSpaces;
+  /** Without, a listing that shows much less than the one before is taken at its word in the end. */
+  readonly isGone?: IsGone | undefined;
   readonly log: Log;
   readonly now: () => number;
   readonly random?: () => number;
@@ -133,7 +140,9 @@ export function startCatalogueFeed(
       });
       // Whoever stopped this has put another reader, or nothing, in its place.
       signal.throwIfAborted();
-      const implausible = accept(registry, reader, listing);
+      const isConfirmed = await confirms(registry, reader, listing, signal);
+      signal.throwIfAborted();
+      const implausible = accept(registry, reader, listing, isConfirmed);
       settle(registry, reader, implausible === null ? "read" : "implausible", implausible);
     } catch (err) {
       if (!signal.aborted) settle(registry, reader, outcomeOf(err), textOf(err));
@@ -141,9 +150,28 @@ export function startCatalogueFeed(
     }
   }
 
-  function accept({ name }: Registry, reader: Reader, listing: Listing): string | null {
+  /**
+   * Of a listing that lacks much: is what it lacks gone? A login that lost its rights would be shown as little again
+   * and again. Past its maximum age the known catalogue is no better than such a listing.
+   */
+  async function confirms(
+    registry: Registry,
+    { implausibleInARow }: Reader,
+    listing: Listing,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const catalogue = state.snapshot().catalogues.get(registry.name);
+    const isAsked = implausibleInARow + 1 >= implausibleListingsBelieved;
+    if (!isAsked || needs.isGone === undefined || catalogue === undefined || catalogue.stale) return true;
+    const shown = new Set(listing.spaces.map(({ name }) => name));
+    const [missing] = missingFrom(catalogue.spaces, shown);
+    return missing === undefined || needs.isGone(registry, missing, signal);
+  }
+
+  function accept({ name }: Registry, reader: Reader, listing: Listing, isConfirmed: boolean): string | null {
     const catalogue = state.snapshot().catalogues.get(name);
-    const successor = succeed({ catalogue, implausibleInARow: reader.implausibleInARow }, listing);
+    const { implausibleInARow } = reader;
+    const successor = succeed({ catalogue, implausibleInARow, isConfirmed }, listing);
     reader.implausibleInARow = successor.implausibleInARow;
     if (successor.catalogue !== catalogue) state.replaceCatalogue(name, successor.catalogue);
     if (successor.changes.length > 0) {

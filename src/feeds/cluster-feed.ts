@@ -1,6 +1,7 @@
 // Cluster, or a folder read as one → state: namespaces become workspaces, policy ConfigMaps become a policy, and
 // the Secrets of Berth's own namespace go to a cell of their own, since credentials are no part of a snapshot.
 
+import { secretsOf, withoutLogins, type FoundHarborClusters } from "../domain/joined-registries.ts";
 import { parsePolicy, replayLastGood, type ParsedPolicies } from "../domain/policies.ts";
 import { formatProblem } from "../domain/policy-problem.ts";
 import type { Policy, PolicyConfigMap, PolicyProblem } from "../domain/policy.ts";
@@ -30,6 +31,8 @@ export interface ClusterSink {
   publishedPolicy(published: PublishedPolicy | null): void;
   /** The Secrets of Berth's own namespace, by name. */
   secrets(all: ReadonlyMap<string, SecretData>): void;
+  /** What may join as a registry. A folder knows of none, and a cluster only where namespaces are named for it. */
+  harborClusters(found: FoundHarborClusters): void;
   /** `<namespace>/<name>` of the service accounts that enforce their list of Secrets. A folder knows of none. */
   strictServiceAccounts(all: ReadonlySet<string>): void;
 }
@@ -65,6 +68,8 @@ export interface ClusterFeedNeeds {
    * broken is to decide as those do that saw it when it was good. A folder never says it.
    */
   readonly awaitsPublished?: boolean;
+  /** The source says which HarborClusters there are. No policy is read before: bindings to them would lose their pins. */
+  readonly awaitsHarborClusters?: boolean;
   /** The one who publishes takes nothing from what it published itself, which may be older than what it knows. */
   readonly leads?: () => boolean;
   /** Called after each change, with what {@link ClusterFeed.current} then says. */
@@ -73,8 +78,11 @@ export interface ClusterFeedNeeds {
 
 export function startClusterFeed(needs: ClusterFeedNeeds): ClusterFeed {
   const { source, state, secrets, workspaceLabel, log, now } = needs;
-  const { awaitsPublished = false, leads = () => false } = needs;
+  const { awaitsPublished = false, awaitsHarborClusters = false, leads = () => false } = needs;
   let configMaps: readonly PolicyConfigMap[] | undefined;
+  /** Undefined until the source has said it. */
+  let found: FoundHarborClusters | undefined;
+  let ownSecrets: ReadonlyMap<string, SecretData> | undefined;
   /** Undefined until the source has said it. */
   let published: PublishedPolicy | null | undefined;
   let inForce: PolicyInForce | undefined;
@@ -83,16 +91,24 @@ export function startClusterFeed(needs: ClusterFeedNeeds): ClusterFeed {
   /** Once both are known: what the policy ConfigMaps say, and before them what they said when they were last good. */
   function readPolicy(): void {
     if (configMaps === undefined || (awaitsPublished && published === undefined)) return;
+    if (awaitsHarborClusters && found === undefined) return;
     const isFirst = inForce === undefined;
     // Old texts are no policy of today: they tell what a broken document said, and who had a claim first.
     const before = inForce?.parsed ?? (published ? replayLastGood(published.texts) : undefined);
-    const parsed = parsePolicy(before, configMaps);
+    const parsed = parsePolicy(before, configMaps, found && withoutLogins(found));
     const known = inForce?.withdrawn ?? published?.withdrawn ?? [];
     const isSame = !isFirst && parsed === before;
     settle(parsed, withdraw(before?.lastGoodTexts ?? [], configMaps, known, now()));
     if (isSame) return;
     state.replacePolicy(parsed.policy);
     report();
+  }
+
+  function replaceSecrets(): void {
+    if (ownSecrets === undefined) return;
+    secrets.replace(
+      found === undefined ? ownSecrets : new Map([...ownSecrets, ...secretsOf(found.clusters)]),
+    );
   }
 
   function settle(parsed: ParsedPolicies, withdrawn: readonly WithdrawnDocument[]): void {
@@ -140,7 +156,17 @@ export function startClusterFeed(needs: ClusterFeedNeeds): ClusterFeed {
       if (given === null) state.replaceOwnSpaces(new Map());
       readPolicy();
     },
-    secrets: (all) => secrets.replace(all),
+    secrets(all) {
+      ownSecrets = all;
+      replaceSecrets();
+    },
+    harborClusters(given) {
+      if (JSON.stringify(given) === JSON.stringify(found)) return;
+      found = given;
+      // Logins first: what joins is read with them at once.
+      replaceSecrets();
+      readPolicy();
+    },
     strictServiceAccounts: (all) => state.replaceStrictServiceAccounts(all),
   });
 

@@ -56,13 +56,13 @@ export interface PullSecretStoreNeeds {
   readonly timing?: Partial<WatchTiming>;
 }
 
-const secretName = "berth-pull";
+export const pullSecretName = "berth-pull";
 const secretType = "kubernetes.io/dockerconfigjson";
 const contentKey = ".dockerconfigjson";
 const ownLabels = { "app.kubernetes.io/managed-by": "berth", "app.kubernetes.io/name": "berth" };
 const foreign: WriteOutcome = {
   kind: "refused",
-  why: `a Secret ${secretName} that Berth did not make is there`,
+  why: `a Secret ${pullSecretName} that Berth did not make is there`,
 };
 
 export function createPullSecretStore(needs: PullSecretStoreNeeds): PullSecretStore {
@@ -77,7 +77,7 @@ export function createPullSecretStore(needs: PullSecretStoreNeeds): PullSecretSt
       resource: "pull-secrets",
       path: "/api/v1/secrets",
       // RBAC allows a list or watch by `resourceNames` where exactly this field is selected.
-      fieldSelector: `metadata.name=${secretName}`,
+      fieldSelector: `metadata.name=${pullSecretName}`,
       keyOf: ({ metadata }) => String(metadata["namespace"]),
       pick: (object) => observed(object, fieldManager),
       onChange,
@@ -163,16 +163,24 @@ export function createPullSecretStore(needs: PullSecretStoreNeeds): PullSecretSt
 }
 
 function observed(object: KubeObject, fieldManager: string): ObservedPullSecret {
-  const labels = textRecord(object.metadata["labels"]);
-  const labelled = labels["app.kubernetes.io/managed-by"] === "berth";
+  const labelled = isLabelled(object);
   const content = textRecord(object["data"])[contentKey];
   return {
     ...versionOf(object),
-    owner: labelled || isManagedBy(fieldManager, object) ? "berth" : "foreign",
+    owner: isBerths(object, fieldManager) ? "berth" : "foreign",
     digest: content === undefined ? "" : sha256(Buffer.from(content, "base64").toString("utf8")),
     writable: object["type"] === secretType && object["immutable"] !== true,
     labelled,
   };
+}
+
+/** Did Berth make it? Its label says so, or what the API server keeps of who wrote it. */
+export function isBerths(object: KubeObject, fieldManager: string): boolean {
+  return isLabelled(object) || isManagedBy(fieldManager, object);
+}
+
+function isLabelled({ metadata }: KubeObject): boolean {
+  return textRecord(metadata["labels"])["app.kubernetes.io/managed-by"] === "berth";
 }
 
 function isManagedBy(fieldManager: string, { metadata }: KubeObject): boolean {
@@ -187,14 +195,14 @@ function pullSecret(namespace: string, dockerConfigJson: string, version?: Objec
   return {
     apiVersion: "v1",
     kind: "Secret",
-    metadata: { name: secretName, namespace, labels: ownLabels, ...version },
+    metadata: { name: pullSecretName, namespace, labels: ownLabels, ...version },
     type: secretType,
     data: { [contentKey]: Buffer.from(dockerConfigJson).toString("base64") },
   };
 }
 
 function pathOf(namespace: string): string {
-  return `/api/v1/namespaces/${encodeURIComponent(namespace)}/secrets/${secretName}`;
+  return `/api/v1/namespaces/${encodeURIComponent(namespace)}/secrets/${pullSecretName}`;
 }
 
 /**
@@ -209,5 +217,5 @@ function withoutSuccess(verb: string, namespace: string, answer: KubeAnswer): Wr
 }
 
 function storyOf(verb: string, namespace: string): string {
-  return `${verb} Secret ${secretName} in namespace ${namespace}`;
+  return `${verb} Secret ${pullSecretName} in namespace ${namespace}`;
 }

@@ -130,6 +130,15 @@ describe("the successor of a catalogue", () => {
     expect(current.implausibleInARow).to.equal(0);
   });
 
+  it("believes one never, however often it comes, while what it lacks is not known to be gone", () => {
+    let current = { catalogue: catalogue("a b c"), implausibleInARow: 0 };
+    for (let beat = 1; beat <= 10; beat += 1) {
+      current = succeed({ ...current, isConfirmed: false }, listing("a", 1_000 + beat));
+      expect(shown(current)).to.equal("a b c");
+    }
+    expect(shown(succeed({ ...current, isConfirmed: true }, listing("a")))).to.equal("a");
+  });
+
   it("counts anew after a plausible one", () => {
     let current = { catalogue: catalogue("a b c"), implausibleInARow: 0 };
     const kept: boolean[] = [];

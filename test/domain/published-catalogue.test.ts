@@ -50,7 +50,7 @@ describe("a published catalogue", () => {
 
   it("has the registry in its name", () => {
     expect(registryOfPublished(publishedCatalogueName("managed"))).to.equal("managed");
-    expect(registryOfPublished("berth-policy")).to.equal(undefined);
+    expect(registryOfPublished("berth-last-good-policy")).to.equal(undefined);
   });
 
   const facts: PublishedCatalogue["facts"] = { server, readAt: 1 };

@@ -73,7 +73,7 @@ describe("the publisher", () => {
     return calls;
   }
   function ownSpaces(): object {
-    const reading = decodePublishedPolicy(published.get("berth-policy")?.text ?? "");
+    const reading = decodePublishedPolicy(published.get("berth-last-good-policy")?.text ?? "");
     if (reading.kind !== "read") throw new Error("no policy is published");
     return Object.fromEntries(reading.published.ownSpaces);
   }
@@ -86,12 +86,15 @@ describe("the publisher", () => {
 
   it("publishes the policy with its pins and the catalogues, once", async () => {
     read();
-    expect(await round()).to.deep.equal(["publish berth-policy", "publish berth-catalogue-managed"]);
+    expect(await round()).to.deep.equal([
+      "publish berth-last-good-policy",
+      "publish berth-catalogue-managed",
+    ]);
     expect(published.get("berth-catalogue-managed")).to.deep.equal({
       facts: { server: "https://managed.test", readAt: String(now) },
       text: '{"format":1,"spaces":[["team-a",1,0]]}',
     });
-    const reading = decodePublishedPolicy(published.get("berth-policy")?.text ?? "");
+    const reading = decodePublishedPolicy(published.get("berth-last-good-policy")?.text ?? "");
     expect(reading.kind === "read" && [...reading.published.pins]).to.deep.equal([["managed/team-a/12", 1]]);
     expect(await round()).to.deep.equal([]);
   });
@@ -127,7 +130,7 @@ describe("the publisher", () => {
     read(now, [teamA, space("new", "public", 2)]);
     expect(await round()).to.deep.equal(["publish berth-catalogue-managed"]);
     policy = { texts: [], withdrawn: [] };
-    expect(await round()).to.deep.equal(["publish berth-policy"]);
+    expect(await round()).to.deep.equal(["publish berth-last-good-policy"]);
     state.replaceCatalogue("managed", catalogueOf("https://new.test", now, [teamA]));
     expect(await round()).to.deep.equal(["publish berth-catalogue-managed"]);
   });
@@ -146,7 +149,10 @@ describe("the publisher", () => {
     read();
     await round();
     published = new Map();
-    expect(await round()).to.deep.equal(["publish berth-policy", "publish berth-catalogue-managed"]);
+    expect(await round()).to.deep.equal([
+      "publish berth-last-good-policy",
+      "publish berth-catalogue-managed",
+    ]);
   });
 
   it("withdraws the catalogue of a registry that left, and of one that has none any more", async () => {
@@ -157,7 +163,7 @@ describe("the publisher", () => {
     expect([...published.keys()].sort()).to.deep.equal([
       "berth-catalogue-managed",
       "berth-catalogue-old",
-      "berth-policy",
+      "berth-last-good-policy",
     ]);
     state.replacePolicy(policyOf({ registries: [registry("old", { type: "docker-registry" })] }));
     const made = await round();
@@ -166,7 +172,7 @@ describe("the publisher", () => {
       "withdraw berth-catalogue-old",
     ]);
     expect([...published.keys()], "though the state may know them a little longer").to.deep.equal([
-      "berth-policy",
+      "berth-last-good-policy",
     ]);
     expect(await round(), "and does not bring them back").to.deep.equal([]);
   });
@@ -181,11 +187,11 @@ describe("the publisher", () => {
     state.replacePolicy(policyOf({ registries: [registry("policy"), registry("managed")] }));
     read();
     read(now, [teamA], "policy");
-    failing = new Set(["berth-policy", "berth-catalogue-managed"]);
+    failing = new Set(["berth-last-good-policy", "berth-catalogue-managed"]);
     await round();
     expect([...published.keys()], "also a registry of that name").to.deep.equal(["berth-catalogue-policy"]);
     expect(publisher.problems()).to.have.members([
-      "berth-policy cannot be written",
+      "berth-last-good-policy cannot be written",
       "berth-catalogue-managed cannot be written",
     ]);
     expect(await round(), "not yet again").to.deep.equal([]);
@@ -240,7 +246,7 @@ describe("the publisher", () => {
     });
 
     it("fails where it cannot be published, and does not take that for done the next time", async () => {
-      failing.add("berth-policy");
+      failing.add("berth-last-good-policy");
       const failed = await Promise.allSettled([publisher.keepOwn("managed/team-a", 0, signal)]);
       expect(failed[0].status).to.equal("rejected");
       const again = await Promise.allSettled([publisher.keepOwn("managed/team-a", 0, signal)]);
@@ -272,7 +278,7 @@ describe("the publisher", () => {
     });
 
     it("goes on after a failure before it", async () => {
-      failing.add("berth-policy");
+      failing.add("berth-last-good-policy");
       gates = [];
       const first = publisher.keepOwn("managed/team-a", 0, signal);
       const second = publisher.keepOwn("managed/team-b", 0, signal);
@@ -280,7 +286,7 @@ describe("the publisher", () => {
       const [open] = gates;
       gates = undefined;
       const settled = Promise.allSettled([first, second.then(() => undefined)]);
-      failing.add("berth-policy");
+      failing.add("berth-last-good-policy");
       open?.();
       await Promise.allSettled([first]);
       failing.clear();
