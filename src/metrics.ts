@@ -2,6 +2,7 @@
 // what a tenant can invent must not grow the table.
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { refusalReasons, warningReasons } from "./domain/reasons.ts";
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -9,6 +10,10 @@ export type Metrics = ReturnType<typeof createMetrics>;
 const admissionBuckets = [
   0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 ];
+/** Among those that `http/server.ts` answers: the ones that are no fault of the asker. */
+const statusesOfOurOwn = ["500", "503"];
+const writeOutcomes = ["written", "removed", "conflict", "refused", "failed"];
+const rotationOutcomes = ["made", "removed", "failed"];
 const requestBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 export function createMetrics(version: string, options: { readonly processMetrics: boolean }) {
@@ -18,6 +23,12 @@ export function createMetrics(version: string, options: { readonly processMetric
 
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Counter({ name: `berth_${name}`, help, labelNames, registers });
+  /** Its values are known ahead and begin at zero: Prometheus sees no increase in a series that begins with its first event. */
+  const counterOf = <L extends string>(name: string, help: string, label: L, values: Iterable<string>) => {
+    const counted = counter(name, help, [label]);
+    for (const value of values) counted.inc({ [label]: value } as Record<L, string>, 0);
+    return counted;
+  };
   const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Gauge({ name: `berth_${name}`, help, labelNames, registers });
   const histogram = <L extends string>(
@@ -36,15 +47,23 @@ export function createMetrics(version: string, options: { readonly processMetric
       "Reviews answered. In warn and audit mode the verdict is the one that enforce would give.",
       ["path", "operation", "kind", "verdict"],
     ),
-    admissionRefusals: counter(
+    admissionRefusals: counterOf(
       "admission_refusals_total",
       "Refusals by reason; one review can have several.",
-      ["reason"],
+      "reason",
+      refusalReasons,
     ),
-    admissionWarnings: counter(
+    admissionWarnings: counterOf(
       "admission_warnings_total",
       "Reviews that would be admitted with a warning, by reason; one review can have several.",
-      ["reason"],
+      "reason",
+      warningReasons,
+    ),
+    admissionFailures: counterOf(
+      "admission_failures_total",
+      "Requests to the webhook's port that got no AdmissionReview, by HTTP status: failed calls.",
+      "status",
+      statusesOfOurOwn,
     ),
     admissionDuration: histogram(
       "admission_duration_seconds",
@@ -57,6 +76,10 @@ export function createMetrics(version: string, options: { readonly processMetric
       "catalogue_age_seconds",
       "Since the reading that the catalogue in force comes from.",
       ["registry"],
+    ),
+    catalogueMaxAge: gauge(
+      "catalogue_max_age_seconds",
+      "From this age on a catalogue is stale: the setting.",
     ),
     catalogueSpaces: gauge("catalogue_spaces", "Spaces in the catalogue in force.", [
       "registry",
@@ -79,6 +102,10 @@ export function createMetrics(version: string, options: { readonly processMetric
     ]),
     mode: gauge("mode", "1 for the mode in force, 0 for the others.", ["mode"]),
     policyProblems: gauge("policy_problems", "Problems of the policy documents, warnings included."),
+    policyErrors: gauge(
+      "policy_errors",
+      "Those of the problems that keep a policy document, or a part of it, out of force.",
+    ),
     policyDocuments: gauge("policy_documents", "Policy documents in force."),
     snapshotGeneration: gauge("snapshot_generation", "Counts the snapshots of this process."),
     workspaces: gauge("workspaces", "Workspaces that have a namespace."),
@@ -86,10 +113,33 @@ export function createMetrics(version: string, options: { readonly processMetric
     pullSecrets: gauge("pull_secrets", "Namespaces by the state of their pull secret; at the leader.", [
       "state",
     ]),
-    pullSecretWrites: counter("pull_secret_writes_total", "Writes of pull secrets by outcome.", ["outcome"]),
-    robotRotations: counter("robot_rotations_total", "Robot accounts made, removed, and failures of both.", [
+    pullSecretWrites: counterOf(
+      "pull_secret_writes_total",
+      "Writes of pull secrets by outcome.",
       "outcome",
-    ]),
+      writeOutcomes,
+    ),
+    robotRotations: counterOf(
+      "robot_rotations_total",
+      "Robot accounts made, removed, and failures of both.",
+      "outcome",
+      rotationOutcomes,
+    ),
+    webhookConfigured: gauge(
+      "webhook_configured",
+      "1 when the webhook configuration is there and sends something to Berth; where Berth looks after it.",
+      ["configuration"],
+    ),
+    certificateExpiry: gauge(
+      "certificate_expiry_seconds",
+      "Until the certificate expires; negative when it has.",
+      ["certificate"],
+    ),
+    certificateLifetime: gauge(
+      "certificate_lifetime_seconds",
+      "From the beginning to the end of the certificate's validity.",
+      ["certificate"],
+    ),
     leader: gauge("leader", "1 at the replica that reads registries and writes robots, secrets and spaces."),
     watchRestarts: counter("watch_restarts_total", "Watches that ended and were begun anew.", ["resource"]),
     watchLastEventAge: gauge(

@@ -10,23 +10,46 @@ const maxDurationMs = 48 * 3_600_000;
 
 /** `15s`, `5m`, `1h` → milliseconds. */
 const duration = z.string().transform((text, context) => {
-  const match = /^([0-9]{1,6})([smh])$/.exec(text);
-  const unit = match?.[2] as keyof typeof durationUnitsMs | undefined;
-  const ms =
-    match?.[1] !== undefined && unit !== undefined ? Number(match[1]) * durationUnitsMs[unit] : Number.NaN;
+  const ms = durationMs(text, durationUnitsMs);
   if (ms <= maxDurationMs) return ms;
   context.addIssue("expected a duration such as 15s, 5m or 1h, at most 48h");
   return z.NEVER;
 });
+/** NaN for what is none. */
+function durationMs(text: string, unitsMs: Readonly<Record<string, number>>): number {
+  const [, amount, unit = ""] = /^([0-9]{1,6})([a-z])$/.exec(text) ?? [];
+  return Number(amount) * (unitsMs[unit] ?? Number.NaN);
+}
+/** Life of a certificate. No timer runs for so long: it is compared with the clock on a beat. */
+const lifetime = (shortest: string) =>
+  z.string().transform((text, context) => {
+    const ms = durationMs(text, { ...durationUnitsMs, d: 86_400_000 });
+    if (ms >= durationMs(shortest, durationUnitsMs) && ms <= maxLifetimeMs) return ms;
+    context.addIssue(`expected a duration such as 12h or 90d, from ${shortest} to 3650d`);
+    return z.NEVER;
+  });
+const maxLifetimeMs = 3_650 * 86_400_000;
 const interval = duration.refine((ms) => ms >= 1_000, "expected a duration of at least 1s");
 const port = z
   .string()
   .regex(/^[0-9]{1,5}$/, "expected a port from 0 to 65535, 0 for any free one")
   .transform(Number)
   .refine((number) => number <= 65_535, "expected a port from 0 to 65535, 0 for any free one");
-const dnsLabel = z
-  .string()
-  .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, "expected the name of a namespace");
+const dnsLabelOf = (what: string) =>
+  z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, `expected the name of a ${what}`);
+const dnsLabel = dnsLabelOf("namespace");
+/** Each is a request a beat; a platform has its Harbors in one or two. */
+const maxNamespaces = 20;
+const namespaces = z.string().transform((text, context): readonly string[] => {
+  const names = text
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+  const areNames = names.every((name) => dnsLabel.safeParse(name).success);
+  if (areNames && names.length <= maxNamespaces) return [...new Set(names)];
+  context.addIssue(`expected names of namespaces, separated by commas, at most ${maxNamespaces}`);
+  return z.NEVER;
+});
 const labelKey = z
   .string()
   .max(317)
@@ -105,6 +128,12 @@ export const settingSpecs = {
     "serve",
     "with a stale catalogue: go on (serve), or refuse what is not bound to the workspace (refuse-unbound)",
   ),
+  harborClusters: setting(
+    "NAMESPACES",
+    namespaces,
+    "",
+    "namespaces whose HarborClusters (harbor-operator) join as registries; only administrators may write them there",
+  ),
   clusterName: setting(
     "NAME",
     clusterName,
@@ -121,14 +150,35 @@ export const settingSpecs = {
   webhookPort: setting("PORT", port, "8443", "HTTPS for the API server"),
   operationsPort: setting("PORT", port, "8080", "HTTP: /livez, /readyz, /metrics"),
   bindAddress: optional("ADDRESS", text, "address to listen on; by default all, IPv6 and IPv4"),
+  serviceName: setting(
+    "NAME",
+    dnsLabelOf("Service"),
+    "berth",
+    "Service in Berth's own namespace that the API server calls; it goes into the certificate",
+  ),
   certificateMode: setting(
     "MODE",
-    oneOf("self-signed", "files"),
-    "self-signed",
-    "where the webhook's certificate comes from: made at start (self-signed), or read from files and read again when they change (files)",
+    oneOf("auto", "managed", "files", "self-signed"),
+    "auto",
+    "where the webhook's certificate comes from: a CA that Berth keeps in the Secret berth-ca (managed), files that are read again when they change, such as cert-manager's (files), or made at start (self-signed); auto is files with --certificate-file, else self-signed with --from, else managed",
   ),
-  certificateFile: optional("FILE", text, "PEM: certificate and chain, with --certificate-mode files"),
-  keyFile: optional("FILE", text, "PEM: private key, with --certificate-mode files"),
+  caBundle: setting(
+    "WHAT",
+    oneOf("keep", "leave"),
+    "keep",
+    "with a managed certificate: write caBundle of the webhook configurations (keep), or wait until somebody else has copied it there from the Secret (leave)",
+  ),
+  // As long as a certificate of a cluster's own: renewed after eight months, with four to notice that it was not.
+  caLifetime: setting("DURATION", lifetime("1m"), "365d", "with a managed certificate: life of the CA"),
+  // Renewed after not quite five days; a weekend is shorter than what is left then.
+  leafLifetime: setting(
+    "DURATION",
+    lifetime("10s"),
+    "7d",
+    "with a managed certificate: life of what each replica serves, which it keeps in memory only",
+  ),
+  certificateFile: optional("FILE", text, "PEM: certificate and chain, in the place of one that Berth makes"),
+  keyFile: optional("FILE", text, "PEM: private key of --certificate-file, without passphrase"),
   webhookClientCa: optional("FILE", text, "PEM: answer only clients with a certificate of this CA"),
   podTemplates: setting(
     "KINDS",
@@ -200,7 +250,8 @@ export function readSettings(
 }
 
 function checkTogether(settings: Settings): Settings {
-  const { from, kubeconfig, certificateMode, certificateFile, keyFile } = settings;
+  const { from, kubeconfig, certificateFile, keyFile } = settings;
+  const certificateMode = certificateModeOf(settings);
   if (from !== undefined && kubeconfig !== undefined) {
     throw new SettingsError(
       "--from and --kubeconfig exclude each other: a folder takes the place of a cluster",
@@ -209,7 +260,25 @@ function checkTogether(settings: Settings): Settings {
   if (certificateMode === "files" && (certificateFile === undefined || keyFile === undefined)) {
     throw new SettingsError("--certificate-mode files needs --certificate-file and --key-file");
   }
+  if (certificateMode !== "files" && (certificateFile !== undefined || keyFile !== undefined)) {
+    throw new SettingsError(
+      `--certificate-file and --key-file are not for --certificate-mode ${certificateMode}`,
+    );
+  }
+  if (certificateMode === "managed" && from !== undefined) {
+    throw new SettingsError("--certificate-mode managed needs a cluster: a folder has no Secret to keep");
+  }
   return settings;
+}
+
+/** What `auto` comes to. */
+export function certificateModeOf(
+  settings: Pick<Settings, "certificateMode" | "certificateFile" | "keyFile" | "from">,
+): Exclude<Settings["certificateMode"], "auto"> {
+  const { certificateMode, certificateFile, keyFile, from } = settings;
+  if (certificateMode !== "auto") return certificateMode;
+  if (certificateFile !== undefined || keyFile !== undefined) return "files";
+  return from === undefined ? "managed" : "self-signed";
 }
 
 /** Where the API server is for a Pod, as the kubelet tells each one; undefined outside a cluster. */

@@ -7,8 +7,10 @@ const documented: Readonly<Record<string, readonly string[]>> = {
   admission_refusals_total: ["reason"],
   admission_warnings_total: ["reason"],
   admission_duration_seconds: ["path"],
+  admission_failures_total: ["status"],
   admission_in_flight: [],
   catalogue_age_seconds: ["registry"],
+  catalogue_max_age_seconds: [],
   catalogue_spaces: ["registry", "visibility"],
   catalogue_refreshes_total: ["registry", "outcome"],
   registry_up: ["registry"],
@@ -16,6 +18,7 @@ const documented: Readonly<Record<string, readonly string[]>> = {
   lookups_total: ["registry", "outcome"],
   mode: ["mode"],
   policy_problems: [],
+  policy_errors: [],
   policy_documents: [],
   snapshot_generation: [],
   workspaces: [],
@@ -23,6 +26,9 @@ const documented: Readonly<Record<string, readonly string[]>> = {
   pull_secrets: ["state"],
   pull_secret_writes_total: ["outcome"],
   robot_rotations_total: ["outcome"],
+  webhook_configured: ["configuration"],
+  certificate_expiry_seconds: ["certificate"],
+  certificate_lifetime_seconds: ["certificate"],
   leader: [],
   watch_restarts_total: ["resource"],
   watch_last_event_age_seconds: ["resource"],
@@ -75,7 +81,22 @@ describe("the metrics", () => {
     one?.admissionRefusals.inc({ reason: "space-not-bound" });
     const sample = 'berth_admission_refusals_total{reason="space-not-bound"}';
     expect(await one?.registry.metrics()).to.include(`${sample} 1`);
-    expect(await two?.registry.metrics()).not.to.include(sample);
+    expect(await two?.registry.metrics()).to.include(`${sample} 0`);
+  });
+
+  it("begin at zero where their values are known ahead, so that the first event is an increase", async () => {
+    const { registry } = createMetrics("1.2.3", { processMetrics: false });
+    const text = await registry.metrics();
+    for (const sample of [
+      'berth_admission_refusals_total{reason="malformed-object"}',
+      'berth_admission_refusals_total{reason="policy-invalid"}',
+      'berth_admission_warnings_total{reason="pull-secret-missing"}',
+      'berth_admission_failures_total{status="500"}',
+      'berth_pull_secret_writes_total{outcome="failed"}',
+      'berth_robot_rotations_total{outcome="failed"}',
+    ]) {
+      expect(text).to.include(`\n${sample} 0\n`);
+    }
   });
 
   it("come with those of the process where that is wanted", async () => {

@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import {
+  certificateModeOf,
   clusterEndpoint,
   flagOf,
   readSettings,
@@ -35,8 +36,13 @@ describe("settings", () => {
       logLevel: "info",
       webhookPort: 8443,
       operationsPort: 8080,
-      certificateMode: "self-signed",
+      serviceName: "berth",
+      certificateMode: "auto",
+      caBundle: "keep",
+      caLifetime: 365 * 86_400_000,
+      leafLifetime: 7 * 86_400_000,
       clusterName: "cluster",
+      harborClusters: [],
       robotDays: 30,
       namespaceGuard: "enforce",
       drain: 15_000,
@@ -83,6 +89,10 @@ describe("settings", () => {
     ["catalogueInterval", "5m", 300_000],
     ["catalogueMaxAge", "48h", 172_800_000],
     ["drain", "0s", 0],
+    ["caLifetime", "1m", 60_000],
+    ["caLifetime", "3650d", 3_650 * 86_400_000],
+    ["leafLifetime", "10s", 10_000],
+    ["leafLifetime", "168h", 7 * 86_400_000],
     ["webhookPort", "0", 0],
     ["operationsPort", "65535", 65_535],
     ["namespace", "a", "a"],
@@ -99,7 +109,14 @@ describe("settings", () => {
     });
   }
 
+  it("harborClusters is a list of namespaces, each once, with or without blanks", () => {
+    const { harborClusters } = readSettings({}, { BERTH_HARBOR_CLUSTERS: "registry, team-a,,registry" });
+    expect(harborClusters).to.deep.equal(["registry", "team-a"]);
+  });
+
   const invalid: [name: SettingName, text: string, expected: RegExp][] = [
+    ["harborClusters", "registry,*", /expected names of namespaces, separated by commas, at most 20/],
+    ["harborClusters", Array.from({ length: 21 }, (_, n) => `n${n}`).join(), /at most 20/],
     ["catalogueInterval", "15", /expected a duration such as 15s, 5m or 1h, at most 48h/],
     ["catalogueInterval", "1.5s", /expected a duration/],
     ["catalogueInterval", "1m30s", /expected a duration/],
@@ -110,6 +127,14 @@ describe("settings", () => {
     ["catalogueMaxAge", "49h", /at most 48h/],
     ["catalogueMaxAge", "999999h", /at most 48h/],
     ["drain", "soon", /expected a duration/],
+    ["drain", "1d", /expected a duration such as 15s, 5m or 1h, at most 48h/],
+    ["caLifetime", "59s", /expected a duration such as 12h or 90d, from 1m to 3650d/],
+    ["caLifetime", "3651d", /from 1m to 3650d/],
+    ["caLifetime", "1y", /from 1m to 3650d/],
+    ["leafLifetime", "9s", /from 10s to 3650d/],
+    ["leafLifetime", "", /from 10s to 3650d/],
+    ["serviceName", "berth.svc", /expected the name of a Service/],
+    ["caBundle", "no", /expected keep or leave/],
     ["webhookPort", "65536", /expected a port from 0 to 65535/],
     ["webhookPort", "-1", /expected a port/],
     ["webhookPort", "https", /expected a port/],
@@ -125,7 +150,7 @@ describe("settings", () => {
     ["workspaceLabel", "with blank", /expected the key of a label/],
     ["stale", "refuse", /expected serve or refuse-unbound/],
     ["logLevel", "trace", /expected debug, info, warn or error/],
-    ["certificateMode", "cert-manager", /expected self-signed or files/],
+    ["certificateMode", "cert-manager", /expected auto, managed, files or self-signed/],
     ["webhookUrl", "http://10.0.0.5", /expected an https:\/\/ URL/],
     ["webhookUrl", "10.0.0.5:8443", /expected an https:\/\/ URL/],
     ["podTemplates", "Rollout=spec", /expected <group>\/<Kind>=<path of the pod spec>/],
@@ -160,10 +185,34 @@ describe("settings", () => {
       const needs = /--certificate-mode files needs --certificate-file and --key-file/;
       expect(failureOf({ certificateMode: "files", certificateFile: "a" })).to.match(needs);
       expect(failureOf({ certificateMode: "files", keyFile: "a" })).to.match(needs);
-      expect(failureOf({ certificateMode: "files", certificateFile: "a", keyFile: "b" })).to.equal(
-        "it is valid",
+      expect(failureOf({ certificateFile: "a" })).to.match(needs);
+      for (const certificateMode of ["files", "auto"]) {
+        expect(failureOf({ certificateMode, certificateFile: "a", keyFile: "b" })).to.equal("it is valid");
+      }
+    });
+    it("certificate files are for no other mode", () => {
+      expect(failureOf({ certificateMode: "managed", certificateFile: "a", keyFile: "b" })).to.equal(
+        "--certificate-file and --key-file are not for --certificate-mode managed",
       );
     });
+    it("a managed certificate needs a cluster", () => {
+      expect(failureOf({ certificateMode: "managed", from: "." })).to.match(/managed needs a cluster/);
+    });
+  });
+
+  describe("of the certificate, by default", () => {
+    const files = { certificateFile: "a", keyFile: "b" };
+    const rows: [what: string, flags: Partial<Record<SettingName, string>>, mode: string][] = [
+      ["in a cluster it is kept by Berth", {}, "managed"],
+      ["by a kubeconfig too", { kubeconfig: "k" }, "managed"],
+      ["on a folder it is made at start", { from: "." }, "self-signed"],
+      ["files that are named are read", files, "files"],
+      ["and on a folder too", { ...files, from: "." }, "files"],
+      ["what is set holds", { certificateMode: "self-signed" }, "self-signed"],
+    ];
+    for (const [what, flags, mode] of rows) {
+      it(what, () => expect(certificateModeOf(readSettings(flags, {}))).to.equal(mode));
+    }
   });
 
   it("say what each is for, and what its value looks like", () => {

@@ -1,19 +1,40 @@
 // The webhook's certificate, from wherever the settings say.
 
+import { X509Certificate } from "node:crypto";
 import type { Certificate } from "../http/server.ts";
+import type { Trust } from "../http/self-check.ts";
 import type { Log } from "../log.ts";
 import type { Stoppable } from "../loop.ts";
-import { SettingsError, type Settings } from "../settings.ts";
+import { startCertificateReconciler } from "../reconcilers/certificate-reconciler.ts";
+import { certificateModeOf, SettingsError, type Settings } from "../settings.ts";
+import type { CertificateStores } from "./engine.ts";
 
 export interface OpenCertificate extends Stoppable {
-  readonly current: Certificate;
-  /** PEM, where Berth made the certificate itself. */
-  readonly ca: string | undefined;
+  /** Undefined as long as there is none to serve. */
+  current(): Certificate | undefined;
+  /** PEM, where Berth made the certificate itself: what a caller has to trust. */
+  ca(): string | undefined;
+  /** What the API server trusts and asks for, to see whether it would be answered. */
+  trust(): Trust | undefined;
+  /** When each of what is in use ends and began; by the label that metrics have for it. */
+  validities(): Validities;
+  /** Does the API server's configuration of this kind send something to Berth? Empty where Berth does not look. */
+  configured(): Readonly<Partial<Record<"mutating" | "validating", boolean>>>;
+  /** In words. */
+  problems(): readonly string[];
   onChange(listener: (certificate: Certificate) => void): void;
 }
 
-export async function openCertificate(settings: Settings, log: Log): Promise<OpenCertificate> {
-  switch (settings.certificateMode) {
+export type Validities = Readonly<Record<string, { readonly from: number; readonly to: number }>>;
+
+export async function openCertificate(
+  settings: Settings,
+  log: Log,
+  stores: CertificateStores | null,
+): Promise<OpenCertificate> {
+  switch (certificateModeOf(settings)) {
+    case "managed":
+      return openManaged(settings, log, stores);
     case "self-signed":
       return openSelfSigned(settings);
     case "files":
@@ -21,12 +42,74 @@ export async function openCertificate(settings: Settings, log: Log): Promise<Ope
   }
 }
 
-async function openSelfSigned({ webhookUrl, namespace }: Settings): Promise<OpenCertificate> {
+async function openManaged(
+  settings: Settings,
+  log: Log,
+  stores: CertificateStores | null,
+): Promise<OpenCertificate> {
+  if (stores === null) throw new SettingsError("--certificate-mode managed needs a cluster");
+  const authority = await import("../certificates/authority.ts");
+  let current: (Certificate & { readonly ca: string }) | undefined;
+  const listeners = new Set<(certificate: Certificate) => void>();
+  const reconciler = startCertificateReconciler({
+    secret: stores.caSecret,
+    configurations: stores.webhookConfigurations,
+    authority,
+    names: [...serviceNamesOf(settings), ...urlNamesOf(settings), "localhost"],
+    caLifetimeMs: settings.caLifetime,
+    leafLifetimeMs: settings.leafLifetime,
+    keepsBundle: settings.caBundle === "keep",
+    serve(leaf) {
+      current = leaf;
+      for (const listener of listeners) listener(leaf);
+    },
+    log,
+    now: Date.now,
+  });
+  const endListening = stores.onSecretsChange(() => reconciler.wake());
+  const watches = stores.webhookConfigurations.watch(() => reconciler.wake());
+  for (const [resource, watch] of watches) stores.addWatch(resource, watch);
+  return {
+    current: () => current,
+    ca: () => reconciler.trusted(),
+    trust: () => ({ ca: reconciler.trusted(), name: calledName(settings) }),
+    validities() {
+      const ca = reconciler.ca();
+      const ofCa = ca && { ca: { from: ca.validFrom, to: ca.validTo } };
+      return { ...(current && validitiesOf({ webhook: current.certificate })), ...ofCa };
+    },
+    configured() {
+      const titles = reconciler.inUse();
+      if (titles === undefined) return {};
+      const isInUse = (kind: string): boolean => titles.some((title) => title.startsWith(kind));
+      return { mutating: isInUse("Mutating"), validating: isInUse("Validating") };
+    },
+    problems: () => reconciler.problems(),
+    onChange: (listener) => void listeners.add(listener),
+    async stop() {
+      endListening();
+      await Promise.all([...watches.values()].map((watch) => watch.stop()));
+      await reconciler.stop();
+    },
+  };
+}
+
+async function openSelfSigned(settings: Settings): Promise<OpenCertificate> {
   const { selfSigned } = await import("../certificates/self-signed.ts");
-  const names = new Set(["localhost", "127.0.0.1", "::1", `berth.${namespace}.svc`]);
-  if (webhookUrl !== undefined) names.add(new URL(webhookUrl).hostname.replace(/^\[|\]$/g, ""));
+  const addresses = ["localhost", "127.0.0.1", "::1"];
+  const names = new Set([...addresses, ...serviceNamesOf(settings), ...urlNamesOf(settings)]);
   const current = await selfSigned([...names], Date.now());
-  return { current, ca: current.ca, onChange: () => undefined, stop: () => Promise.resolve() };
+  const { certificate, ca } = current;
+  return {
+    current: () => current,
+    ca: () => ca,
+    trust: () => ({ ca, name: calledName(settings) }),
+    validities: () => validitiesOf({ webhook: certificate, ca }),
+    configured: () => ({}),
+    problems: () => [],
+    onChange: () => undefined,
+    stop: () => Promise.resolve(),
+  };
 }
 
 async function openFiles({ certificateFile, keyFile }: Settings, log: Log): Promise<OpenCertificate> {
@@ -36,8 +119,46 @@ async function openFiles({ certificateFile, keyFile }: Settings, log: Log): Prom
   const { readCertificateFiles, watchCertificateFiles } =
     await import("../certificates/certificate-files.ts");
   const files = { certificateFile, keyFile };
-  const current = await readCertificateFiles(files);
-  let listener: (certificate: Certificate) => void = () => undefined;
-  const watch = watchCertificateFiles(files, current, { log, onChange: (changed) => listener(changed) });
-  return { current, ca: undefined, onChange: (given) => (listener = given), stop: () => watch.stop() };
+  let current = await readCertificateFiles(files);
+  const listeners = new Set<(certificate: Certificate) => void>();
+  const watch = watchCertificateFiles(files, current, {
+    log,
+    onChange(changed) {
+      current = changed;
+      for (const listener of listeners) listener(changed);
+    },
+  });
+  return {
+    current: () => current,
+    ca: () => undefined,
+    trust: () => ({ ca: current.certificate, name: undefined }),
+    validities: () => validitiesOf({ webhook: current.certificate }),
+    configured: () => ({}),
+    problems: () => [],
+    onChange: (listener) => void listeners.add(listener),
+    stop: () => watch.stop(),
+  };
+}
+
+/** The one by which the API server calls it first; the others are for people and programs in the cluster. */
+function serviceNamesOf({ serviceName, namespace }: Settings): readonly [string, string, string] {
+  return [`${serviceName}.${namespace}.svc`, `${serviceName}.${namespace}`, serviceName];
+}
+
+/** An address of IPv6 without its brackets. */
+function urlNamesOf({ webhookUrl }: Settings): readonly string[] {
+  return webhookUrl === undefined ? [] : [new URL(webhookUrl).hostname.replace(/^\[|\]$/g, "")];
+}
+
+function calledName(settings: Settings): string {
+  return urlNamesOf(settings)[0] ?? serviceNamesOf(settings)[0];
+}
+
+function validitiesOf(pems: Readonly<Record<string, string>>): Validities {
+  return Object.fromEntries(
+    Object.entries(pems).map(([name, pem]) => {
+      const { validFromDate, validToDate } = new X509Certificate(pem);
+      return [name, { from: validFromDate.getTime(), to: validToDate.getTime() }];
+    }),
+  );
 }

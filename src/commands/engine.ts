@@ -10,6 +10,7 @@ import { missingParts, type Snapshot } from "../domain/snapshot.ts";
 import {
   startCatalogueFeed,
   startCatalogueUpkeep,
+  type IsGone,
   type ListSpaces,
   type RegistryStatus,
 } from "../feeds/catalogue-feed.ts";
@@ -19,7 +20,7 @@ import { startRegistryChecks, type RegistryReport } from "../feeds/registry-chec
 import { startFolderSource } from "../files/folder-source.ts";
 import { createHarborClients, type HarborClients } from "../harbor/harbor-clients.ts";
 import { createLookups } from "../harbor/lookups.ts";
-import { listSpaces } from "../harbor/projects.ts";
+import { isProjectGone, listSpaces } from "../harbor/projects.ts";
 import type { LookUps } from "../http/look-ups.ts";
 import type { HasRight } from "../http/namespace-guard.ts";
 import { presentPullSecrets, type PullSecrets } from "../http/pull-secret-wait.ts";
@@ -29,6 +30,8 @@ import type { Metrics } from "../metrics.ts";
 import { createCredentials } from "../reconcilers/credentials.ts";
 import type { PullSecretState } from "../reconcilers/pull-secret-reconciler.ts";
 import { createPullSecretStates } from "../reconcilers/pull-secret-states.ts";
+import { startDanglingBindingWarnings } from "../reconcilers/dangling-binding-warnings.ts";
+import { startProxyCacheWarnings } from "../reconcilers/proxy-cache-warnings.ts";
 import type { PublishedValue } from "../reconcilers/publisher.ts";
 import type { Settings } from "../settings.ts";
 import { createCell, createState, type Cell, type State } from "../state.ts";
@@ -51,8 +54,18 @@ export interface Engine extends Stoppable {
   leads(): boolean | null;
   /** Null where another replica writes them, or none does. */
   pullSecretStates(): Readonly<Record<PullSecretState, number>> | null;
+  /** What the certificate is kept with; null where there is no cluster, and where nothing is served. */
+  readonly certificates: CertificateStores | null;
   /** What is not as the policy wants it, as far as this process is there to mend it; in words. */
   problems(): readonly string[];
+}
+
+export interface CertificateStores extends Pick<
+  KubernetesCluster,
+  "caSecret" | "webhookConfigurations" | "addWatch"
+> {
+  /** Calls back when a Secret of Berth's own namespace changed; returns how to end it. */
+  onSecretsChange(listener: () => void): () => void;
 }
 
 /** Longer than the listing of a large Harbor takes for its single pages, and within what a person waits. */
@@ -68,12 +81,24 @@ interface Parts {
   readonly secrets: Cell<Secrets | undefined>;
   readonly clients: HarborClients;
   readonly listSpaces: ListSpaces;
+  readonly isGone: IsGone;
   readonly log: Log;
   readonly metrics: Metrics | undefined;
+  readonly checksRegistries: boolean;
 }
 
-/** With metrics it serves: in a cluster it then takes part in what replicas write. Without, it only reads. */
-export async function startEngine(settings: Settings, log: Log, metrics?: Metrics): Promise<Engine> {
+export interface EngineOptions {
+  /** With metrics it serves: in a cluster it then takes part in what replicas write. Without, it only reads. */
+  readonly metrics?: Metrics;
+  /** Whether one who only reads checks the registries too; whoever asks once is told by the catalogues' failures. */
+  readonly checksRegistries?: boolean;
+}
+
+export async function startEngine(
+  settings: Settings,
+  log: Log,
+  { metrics, checksRegistries = metrics !== undefined }: EngineOptions = {},
+): Promise<Engine> {
   const state = createState({
     berthNamespace: settings.namespace,
     workspaceLabel: settings.workspaceLabel,
@@ -89,9 +114,10 @@ export async function startEngine(settings: Settings, log: Log, metrics?: Metric
       metrics?.registryRequestDuration.observe({ registry, outcome }, seconds),
   });
   const parts: Parts = {
-    ...{ settings, state, secrets, clients, log, metrics },
+    ...{ settings, state, secrets, clients, log, metrics, checksRegistries },
     listSpaces: (registry, signal) =>
       listSpaces({ client: clients.clientOf(registry), now: Date.now }, signal),
+    isGone: (registry, space, signal) => isProjectGone(clients.clientOf(registry), space, signal),
   };
   const running =
     settings.from === undefined ? await startInCluster(parts) : startInFolder(parts, settings.from);
@@ -137,6 +163,7 @@ function startInFolder(parts: Parts, dir: string): Running {
     lastEventAt: () => new Map(),
     leads: () => null,
     pullSecretStates: () => null,
+    certificates: null,
     problems: () => [],
     async stop() {
       await feed.stop();
@@ -146,28 +173,33 @@ function startInFolder(parts: Parts, dir: string): Running {
 }
 
 /** Reads the registries, where no other process does it for this one. */
-function startReaders({ settings, state, secrets, clients, listSpaces, log, metrics }: Parts) {
+function startReaders(parts: Parts) {
+  const { settings, state, secrets, clients, listSpaces, isGone, log, metrics } = parts;
   const catalogues = startCatalogueFeed(
     {
-      ...{ state, secrets, listSpaces, log, now: Date.now },
+      ...{ state, secrets, listSpaces, isGone, log, now: Date.now },
       observe: (registry, outcome) => metrics?.catalogueRefreshes.inc({ registry, outcome }),
     },
     { everyMs: settings.catalogueInterval, maxAgeMs: settings.catalogueMaxAge },
   );
-  // Whoever asks once is told by the catalogues' own failures.
-  const checks =
-    metrics &&
-    startRegistryChecks(
-      {
-        ...{ state, secrets, log, now: Date.now },
-        check: createRegistryCheck({ clients, secrets: () => secrets.current() ?? new Map(), metrics }),
-      },
-      beatsBetweenChecks * settings.catalogueInterval,
-    );
+  const checks = parts.checksRegistries
+    ? startRegistryChecks(
+        {
+          ...{ state, secrets, log, now: Date.now },
+          check: createRegistryCheck({ clients, secrets: () => secrets.current() ?? new Map(), metrics }),
+        },
+        beatsBetweenChecks * settings.catalogueInterval,
+      )
+    : undefined;
+  // Only who serves has a log that is read later.
+  const endings = metrics
+    ? [startProxyCacheWarnings({ state, log }), startDanglingBindingWarnings({ state, log })]
+    : [];
   return {
     registryStatus: () => catalogues.status(),
     registryReports: () => checks?.reports() ?? new Map<string, RegistryReport>(),
     async stop() {
+      for (const end of endings) end();
       await Promise.all([catalogues.stop(), checks?.stop()]);
     },
   };
@@ -183,7 +215,9 @@ function startFeed(
   } = {},
 ): ClusterFeed {
   const { workspaceLabel } = settings;
-  return startClusterFeed({ source, state, secrets, log, workspaceLabel, now: Date.now, ...more });
+  const awaitsHarborClusters = settings.from === undefined && settings.harborClusters.length > 0;
+  const common = { source, state, secrets, log, workspaceLabel, awaitsHarborClusters, now: Date.now };
+  return startClusterFeed({ ...common, ...more });
 }
 
 async function startInCluster(parts: Parts): Promise<Running> {
@@ -232,6 +266,7 @@ function startReadingOnly(parts: Parts, cluster: KubernetesCluster): Running {
     lastEventAt: () => cluster.lastEventAt(),
     leads: () => null,
     pullSecretStates: () => null,
+    certificates: null,
     problems: () => [],
     async stop() {
       await feed.stop();
@@ -280,6 +315,7 @@ function startReplica(parts: Parts & { readonly metrics: Metrics }, cluster: Kub
       const term = startLeadership({
         ...{ settings, state, secrets, clients, log, metrics, credentials, records, harborTimeoutMs },
         listSpaces: parts.listSpaces,
+        isGone: parts.isGone,
         checkRegistry: createRegistryCheck({
           clients,
           secrets: () => secrets.current() ?? new Map(),
@@ -314,6 +350,12 @@ function startReplica(parts: Parts & { readonly metrics: Metrics }, cluster: Kub
     registryStatus: () => leadership?.catalogues.status() ?? new Map<string, RegistryStatus>(),
     registryReports: () => leadership?.checks.reports() ?? new Map<string, RegistryReport>(),
     leads: () => leadership !== undefined,
+    certificates: {
+      caSecret: cluster.caSecret,
+      webhookConfigurations: cluster.webhookConfigurations,
+      addWatch: (resource, watch) => cluster.addWatch(resource, watch),
+      onSecretsChange: (listener) => secrets.subscribe(listener),
+    },
     pullSecretStates: () => leadership?.pullSecrets.states() ?? null,
     problems: () => leadership?.problems() ?? [],
     async stop() {

@@ -2,16 +2,23 @@
 // This is the only file that loads kubernetes/.
 
 import { createAccessReviews } from "../kubernetes/access-review.ts";
+import { createCaSecret, type CaSecret } from "../kubernetes/ca-secret.ts";
 import { createKubernetesSource } from "../kubernetes/cluster-source.ts";
+import { startHarborClusters } from "../kubernetes/harbor-clusters.ts";
 import { createEvents, type Events } from "../kubernetes/events.ts";
 import { inClusterAccess, kubeconfigAccess } from "../kubernetes/kube-access.ts";
 import { createKubeClient, readNamespaceLabels, readNamespaceUid } from "../kubernetes/kube-client.ts";
 import { startLease, type Lease } from "../kubernetes/lease.ts";
+import { createLeftovers, type Leftovers } from "../kubernetes/leftovers.ts";
 import { createNamespaceLookup } from "../kubernetes/namespace-lookup.ts";
 import { createPublishedStore, type PublishedStore } from "../kubernetes/published-store.ts";
 import { createPullSecretStore, type PullSecretStore } from "../kubernetes/pull-secret-store.ts";
 import { createRobotRecords, type RobotRecords } from "../kubernetes/robot-records.ts";
 import type { Watch } from "../kubernetes/watch.ts";
+import {
+  createWebhookConfigurations,
+  type WebhookConfigurations,
+} from "../kubernetes/webhook-configurations.ts";
 import type { ClusterSource } from "../feeds/cluster-feed.ts";
 import type { LookUps } from "../http/look-ups.ts";
 import type { HasRight } from "../http/namespace-guard.ts";
@@ -27,6 +34,10 @@ export interface KubernetesCluster {
   readonly robotRecords: RobotRecords;
   readonly pullSecrets: PullSecretStore;
   readonly events: Events;
+  /** For an uninstallation. */
+  readonly leftovers: Leftovers;
+  readonly caSecret: CaSecret;
+  readonly webhookConfigurations: WebhookConfigurations;
   startLease(lead: (signal: AbortSignal) => void): Lease;
   /** Tells this cluster from all others. */
   readUid(signal: AbortSignal): Promise<string>;
@@ -62,9 +73,21 @@ export async function openKubernetes(needs: KubernetesNeeds): Promise<Kubernetes
     workspaceLabel: settings.workspaceLabel,
     onRestart: (resource) => metrics?.watchRestarts.inc({ resource }),
   });
+  const { harborClusters } = settings;
   const watches = new Map<string, Watch>();
   return {
-    source: source.start,
+    source(sink) {
+      const watching = source.start(sink);
+      if (harborClusters.length === 0) return watching;
+      const reading = startHarborClusters({ ...common, namespaces: harborClusters }, (found) =>
+        sink.harborClusters(found),
+      );
+      return {
+        async stop() {
+          await Promise.all([watching.stop(), reading.stop()]);
+        },
+      };
+    },
     namespace: createNamespaceLookup({
       readLabels: (name, signal) => readNamespaceLabels(client, name, signal),
       workspaceLabel: settings.workspaceLabel,
@@ -77,6 +100,15 @@ export async function openKubernetes(needs: KubernetesNeeds): Promise<Kubernetes
     robotRecords: createRobotRecords({ ...common, ...restartsOf("robot-records"), namespace }),
     pullSecrets: createPullSecretStore({ ...common, ...restartsOf("pull-secrets"), fieldManager: "berth" }),
     events: createEvents({ client, namespace, identity, log, now: Date.now }),
+    leftovers: createLeftovers({ client, namespace, fieldManager: "berth" }),
+    caSecret: createCaSecret({ client, namespace }),
+    webhookConfigurations: createWebhookConfigurations({
+      ...common,
+      name: "berth",
+      service: { namespace, name: settings.serviceName },
+      url: settings.webhookUrl,
+      onRestart: (resource) => metrics?.watchRestarts.inc({ resource }),
+    }),
     startLease: (lead) => startLease({ ...common, namespace, name: "berth", identity }, lead),
     readUid: (signal) => readNamespaceUid(client, "kube-system", signal),
     addWatch: (resource, watch) => void watches.set(resource, watch),

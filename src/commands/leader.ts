@@ -1,11 +1,17 @@
 // What one replica at a time does for all: it reads the Harbors, publishes what it read, and keeps spaces, robots and
 // pull secrets as the policy wants them. It begins when the lease is won and is over before another can win it.
 
+import { harborClusterOf } from "../domain/joined-registries.ts";
 import type { Policy, Registry } from "../domain/policy.ts";
 import { formatProblem } from "../domain/policy-problem.ts";
 import { accessOf, type RegistryAccess, type Secrets } from "../domain/registry-access.ts";
 import type { RobotHome } from "../domain/robots.ts";
-import { startCatalogueFeed, type CatalogueFeed, type ListSpaces } from "../feeds/catalogue-feed.ts";
+import {
+  startCatalogueFeed,
+  type CatalogueFeed,
+  type IsGone,
+  type ListSpaces,
+} from "../feeds/catalogue-feed.ts";
 import type { PolicyInForce } from "../feeds/cluster-feed.ts";
 import { startRegistryChecks, type CheckRegistry, type RegistryChecks } from "../feeds/registry-checks.ts";
 import {
@@ -23,6 +29,8 @@ import type { Log } from "../log.ts";
 import { createLoop, type Loop, type Stoppable } from "../loop.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Credentials } from "../reconcilers/credentials.ts";
+import { startDanglingBindingWarnings } from "../reconcilers/dangling-binding-warnings.ts";
+import { startProxyCacheWarnings } from "../reconcilers/proxy-cache-warnings.ts";
 import { createPublisher, type PublishedStore, type PublishedValue } from "../reconcilers/publisher.ts";
 import {
   createPullSecretReconciler,
@@ -45,6 +53,7 @@ export interface LeaderNeeds {
   readonly secrets: Cell<Secrets | undefined>;
   readonly clients: HarborClients;
   readonly listSpaces: ListSpaces;
+  readonly isGone?: IsGone;
   readonly checkRegistry: CheckRegistry;
   readonly policy: () => PolicyInForce | undefined;
   readonly prunePolicy: () => void;
@@ -95,7 +104,7 @@ export function startLeadership(needs: LeaderNeeds): Leadership {
 
   const catalogues = startCatalogueFeed(
     {
-      ...{ state, secrets: needs.secrets, listSpaces: needs.listSpaces, log, now },
+      ...{ state, secrets: needs.secrets, listSpaces: needs.listSpaces, isGone: needs.isGone, log, now },
       observe: (registry, outcome) => metrics.catalogueRefreshes.inc({ registry, outcome }),
     },
     { everyMs: settings.catalogueInterval, maxAgeMs: settings.catalogueMaxAge },
@@ -127,8 +136,11 @@ export function startLeadership(needs: LeaderNeeds): Leadership {
     ...{ records: needs.records, secrets: needs.pullSecrets },
     observe: (outcome) => metrics.pullSecretWrites.inc({ outcome }),
   });
+  /** Of Secrets not read yet none can be said to be missing; and who has no login is not asked again soon. */
+  const areSecretsRead = (): boolean => needs.secrets.current() !== undefined;
   let robots: RobotReconciler | undefined;
   async function robotsRound(signal: AbortSignal): Promise<void> {
+    if (!areSecretsRead()) return;
     robots ??= createRobotReconciler({
       ...common,
       ...{ records: needs.records, api: robotApi(needs), days: settings.robotDays, lookEveryMs },
@@ -146,12 +158,19 @@ export function startLeadership(needs: LeaderNeeds): Leadership {
       needs.prunePolicy();
       return publisher.round(signal);
     }),
-    loopOf("declared spaces", (signal) => spaces.round(signal)),
+    loopOf("declared spaces", async (signal) => {
+      if (areSecretsRead()) await spaces.round(signal);
+    }),
     loopOf("robots", robotsRound),
     loopOf("pull secrets", (signal) => pullSecrets.round(signal)),
   ];
   const wake = gathered(() => loops.forEach((loop) => loop.wake()), gatherChangesMs);
-  const ends = [needs.onChange(wake.soon), tellOfPolicy(state, needs.events)];
+  const ends = [
+    needs.onChange(wake.soon),
+    tellOfPolicy(state, needs.events),
+    startProxyCacheWarnings({ state, log }),
+    startDanglingBindingWarnings({ state, log }),
+  ];
 
   return {
     catalogues,
@@ -231,7 +250,7 @@ function loginOf(registry: Registry, secrets: Secrets | undefined): RegistryAcce
 }
 
 /** As much of a registry as it takes to reach a server that the policy may not name any more. */
-function registryAt({ registry, server, credentialsSecret, caSecret }: RobotHome): Registry {
+export function registryAt({ registry, server, credentialsSecret, caSecret }: RobotHome): Registry {
   return {
     name: registry,
     type: "harbor",
@@ -247,14 +266,12 @@ function registryAt({ registry, server, credentialsSecret, caSecret }: RobotHome
 }
 
 /** Beside the Secret that Berth reaches the registry with, since that is what most often has to be mended. */
-function tellAbout(
-  events: EventSink,
-  { name, credentialsSecret }: Registry,
-  problems: readonly string[],
-): void {
+function tellAbout(events: EventSink, registry: Registry, problems: readonly string[]): void {
+  const { name, credentialsSecret } = registry;
   for (const problem of problems) {
+    // Events stay in Berth's own namespace, where a HarborCluster's Secret is not.
     const regarding =
-      credentialsSecret === null
+      credentialsSecret === null || harborClusterOf(registry) !== null
         ? { kind: "Lease", name: "berth", apiVersion: "coordination.k8s.io/v1" }
         : { kind: "Secret", name: credentialsSecret, apiVersion: "v1" };
     events.emit({

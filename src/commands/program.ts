@@ -16,6 +16,7 @@ const placeSettings = [
   "context",
   "workspaceLabel",
   "podTemplates",
+  "harborClusters",
 ] as const satisfies SettingName[];
 
 /** Runs a command line, without the program's own name. Resolves to the exit code. */
@@ -102,6 +103,23 @@ function createProgram(terminal: Terminal, end: (code: number) => void): Command
       end(await explain(image, placeOf(command), { namespace, output }, terminal));
     });
 
+  withPlace(program.command("registries"))
+    .description(
+      "ask each registry of the policy whether all is well: exit 0 when it is, 1 when one has a problem, 2 when it cannot be told",
+    )
+    .addOption(outputOption())
+    .addHelpText(
+      "after",
+      examples(
+        "berth registries                                # with the rights of the kubeconfig's user; it writes nothing",
+        "berth registries --from ./cluster --output json | jq '.[] | select(.state != \"up\")'",
+      ),
+    )
+    .action(async ({ output }: Pick<CheckFlags, "output">, command: Command) => {
+      const { registries } = await import("./registries.ts");
+      end(await registries(placeOf(command), { output }, terminal));
+    });
+
   program
     .command("check-policy")
     .argument("<file...>", "policy documents, or manifests of policy ConfigMaps; - for standard input")
@@ -112,6 +130,24 @@ function createProgram(terminal: Terminal, end: (code: number) => void): Command
     .action(async (files: readonly string[]) => {
       const { checkPolicy } = await import("./check-policy.ts");
       end(await checkPolicy(files, terminal));
+    });
+
+  withSettings(program.command("cleanup"), ["kubeconfig", "context"])
+    .description(
+      "before an uninstallation: remove robots, pull secrets, records and what is published; exit 0 when all is gone, 1 when something is left, 2 when it could not begin",
+    )
+    .addOption(settingOption("namespace", "--berth-namespace"))
+    .option("--dry-run", "tell what would be removed, and write nothing", false)
+    .addHelpText(
+      "after",
+      examples(
+        "berth cleanup --dry-run",
+        "kubectl -n berth-system scale deployment berth --replicas=0 && berth cleanup   # with the rights of the kubeconfig's user",
+      ),
+    )
+    .action(async ({ dryRun }: { dryRun: boolean }, command: Command) => {
+      const { cleanup } = await import("./cleanup.ts");
+      end(await cleanup(placeOf(command), { dryRun }, terminal));
     });
 
   withSettings(program.command("demo"), ["webhookPort", "operationsPort", "logLevel"])
@@ -152,9 +188,9 @@ function withPlace(command: Command): Command {
 }
 
 function placeOf(command: Command) {
-  const { from, kubeconfig, context, workspaceLabel, podTemplates, berthNamespace } =
-    command.opts<Record<string, string>>();
-  const flags = { from, kubeconfig, context, workspaceLabel, podTemplates, namespace: berthNamespace };
+  const { berthNamespace, ...given } = command.opts<Record<string, string>>();
+  const place = Object.fromEntries(placeSettings.map((name) => [name, given[name]]));
+  const flags = { ...place, namespace: berthNamespace };
   return readSettings(Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined)));
 }
 

@@ -1,20 +1,23 @@
 // The webhook: build, wire, start, wait for a signal, stop in reverse order.
 
 import { readFile } from "node:fs/promises";
+import { danglingBindings } from "../domain/dangling-bindings.ts";
 import { builtInKinds } from "../domain/pod-spec.ts";
 import type { PolicyProblem } from "../domain/policy.ts";
 import { danglingExemptions, missingParts } from "../domain/snapshot.ts";
+import { openProxyCaches } from "../domain/visibility.ts";
 import { catalogueFacts } from "../feeds/catalogue-feed.ts";
 import { createAdmission } from "../http/admission.ts";
 import { createNamespaceGuard } from "../http/namespace-guard.ts";
 import { startOperationsServer } from "../http/operations.ts";
 import { createPolicyGuard, policyWorkerUrl, type PolicyText } from "../http/policy-guard.ts";
+import { startSelfCheck, type SelfCheck } from "../http/self-check.ts";
 import { startWebhookServer } from "../http/server.ts";
 import { createLog, type Log } from "../log.ts";
 import { createMetrics, type Metrics } from "../metrics.ts";
 import type { Settings } from "../settings.ts";
 import { createWorkerDesk } from "../worker-desk.ts";
-import { openCertificate } from "./certificate.ts";
+import { openCertificate, type OpenCertificate, type Validities } from "./certificate.ts";
 import { startEngine, untilWhole, type Engine } from "./engine.ts";
 import { version } from "./version.ts";
 
@@ -63,10 +66,10 @@ export async function startServing(settings: Settings, log: Log): Promise<Servin
 
 async function startParts(settings: Settings, log: Log, started: (() => Promise<void>)[]): Promise<Serving> {
   const metrics = createMetrics(version, { processMetrics: true });
-  const engine = await startEngine(settings, log, metrics);
+  const engine = await startEngine(settings, log, { metrics });
   started.push(() => engine.stop());
   const { state } = engine;
-  const certificate = await openCertificate(settings, log);
+  const certificate = await openCertificate(settings, log, engine.certificates);
   started.push(() => certificate.stop());
   const clientCa = settings.webhookClientCa && (await readFile(settings.webhookClientCa, "utf8"));
   const host = settings.bindAddress === undefined ? {} : { host: settings.bindAddress };
@@ -103,15 +106,29 @@ async function startParts(settings: Settings, log: Log, started: (() => Promise<
   const webhook = await startWebhookServer(
     {
       admission,
-      certificate: certificate.current,
+      certificate: certificate.current(),
       ...(clientCa === undefined ? {} : { clientCa }),
       log,
       inFlight: (change) => metrics.admissionInFlight.inc(change),
+      failed: (status) => metrics.admissionFailures.inc({ status: String(status) }),
     },
     { port: settings.webhookPort, ...host },
   );
   started.push(() => webhook.drain(0));
-  certificate.onChange((changed) => webhook.replaceCertificate(changed));
+  const selfCheck = startSelfCheck({
+    dialled() {
+      const trust = certificate.current() && certificate.trust();
+      const at = { host: settings.bindAddress ?? "localhost", port: webhook.port };
+      return trust && { ...trust, ...at, wantsClientCertificate: clientCa !== undefined };
+    },
+    log,
+  });
+  started.push(() => selfCheck.stop());
+  certificate.onChange((changed) => {
+    webhook.replaceCertificate(changed);
+    selfCheck.again();
+  });
+  metrics.catalogueMaxAge.set(settings.catalogueMaxAge / 1_000);
 
   let becameReady = false;
   let draining = false;
@@ -119,11 +136,15 @@ async function startParts(settings: Settings, log: Log, started: (() => Promise<
     {
       notReady() {
         if (draining) return ["draining"];
-        return becameReady ? [] : missingParts(state.snapshot());
+        const missing = becameReady ? [] : missingParts(state.snapshot());
+        return [...unreachableBecause(certificate, selfCheck), ...missing];
       },
-      details: () => detailsOf(engine),
+      details: () => [...detailsOf(engine), ...certificate.problems()],
       metrics() {
         collect(metrics, engine);
+        collectValidities(metrics, certificate.validities());
+        for (const [configuration, isInUse] of Object.entries(certificate.configured()))
+          metrics.webhookConfigured.set({ configuration }, isInUse ? 1 : 0);
         return metrics.registry.metrics();
       },
       metricsType: metrics.registry.contentType,
@@ -133,7 +154,7 @@ async function startParts(settings: Settings, log: Log, started: (() => Promise<
   );
 
   const stopping = new AbortController();
-  const ready = untilReady(engine, stopping.signal).then(() => {
+  const ready = untilReady(engine, selfCheck, stopping.signal).then(() => {
     if (stopping.signal.aborted) return;
     becameReady = true;
     const ports = { webhookPort: webhook.port, operationsPort: operations.port };
@@ -143,12 +164,15 @@ async function startParts(settings: Settings, log: Log, started: (() => Promise<
   return {
     webhookPort: webhook.port,
     operationsPort: operations.port,
-    ca: certificate.ca,
+    get ca() {
+      return certificate.ca();
+    },
     engine,
     ready,
     async stop(drainMs) {
       draining = true;
       stopping.abort();
+      await selfCheck.stop();
       await webhook.drain(drainMs);
       await operations.stop();
       await policyDesk.stop();
@@ -159,10 +183,10 @@ async function startParts(settings: Settings, log: Log, started: (() => Promise<
 }
 
 /**
- * Policy and namespaces without condition, then the catalogues for as long as a Harbor may take; in any case no
- * longer than to the signal.
+ * Policy, namespaces and the webhook's own port without condition, then the catalogues for as long as a Harbor may take;
+ * in any case no longer than to the signal.
  */
-async function untilReady({ state }: Engine, signal: AbortSignal): Promise<void> {
+async function untilReady({ state }: Engine, selfCheck: SelfCheck, signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
     const done = (): void => {
       unsubscribe();
@@ -177,6 +201,24 @@ async function untilReady({ state }: Engine, signal: AbortSignal): Promise<void>
     look();
   });
   await untilWhole(state, readinessTimeoutMs, signal);
+  const aborted = new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+  if (!signal.aborted) await Promise.race([selfCheck.passed, aborted]);
+}
+
+/** What keeps the API server's calls from this replica, whatever it knows. */
+function unreachableBecause(certificate: OpenCertificate, selfCheck: SelfCheck): readonly string[] {
+  const { webhook } = certificate.validities();
+  if (webhook === undefined) return ["there is no certificate to serve yet"];
+  if (webhook.to <= Date.now()) return ["the webhook's certificate has expired"];
+  const problem = selfCheck.problem();
+  return problem === undefined ? [] : [problem];
+}
+
+function collectValidities(metrics: Metrics, validities: Validities): void {
+  for (const [certificate, { from, to }] of Object.entries(validities)) {
+    metrics.certificateExpiry.set({ certificate }, (to - Date.now()) / 1_000);
+    metrics.certificateLifetime.set({ certificate }, (to - from) / 1_000);
+  }
 }
 
 /** What is known only at the moment when somebody asks. */
@@ -187,6 +229,7 @@ function collect(metrics: Metrics, engine: Engine): void {
   for (const mode of ["enforce", "warn", "audit"] as const)
     metrics.mode.set({ mode }, policy.mode === mode ? 1 : 0);
   metrics.policyProblems.set(policy.problems.length + danglingExemptions(snapshot).length);
+  metrics.policyErrors.set(policy.problems.filter(({ severity }) => severity === "error").length);
   metrics.policyDocuments.set(policy.documents);
   metrics.snapshotGeneration.set(snapshot.generation);
 
@@ -213,7 +256,9 @@ function collect(metrics: Metrics, engine: Engine): void {
     if (outcome !== null) metrics.registryUp.set({ registry }, up ? 1 : 0);
   }
   const leads = engine.leads();
-  if (leads !== null) metrics.leader.set(leads ? 1 : 0);
+  // Where there is nothing to lead, a 0 would say that nobody does.
+  if (leads === null) metrics.leader.remove();
+  else metrics.leader.set(leads ? 1 : 0);
   metrics.pullSecrets.reset();
   for (const [state, count] of Object.entries(engine.pullSecretStates() ?? {})) {
     metrics.pullSecrets.set({ state }, count);
@@ -228,8 +273,10 @@ function detailsOf(engine: Engine): readonly string[] {
   const snapshot = engine.state.snapshot();
   const facts = catalogueFacts(snapshot, Date.now());
   const reports = engine.registryReports();
+  const readings = engine.registryStatus();
   const registries = [...snapshot.policy.registries.values()].map((registry) => {
     const report = reports.get(registry.name);
+    const reading = readings.get(registry.name);
     const catalogue = facts.get(registry.name);
     const parts = [
       report === undefined ? "not checked by this replica" : report.up ? "up" : "down",
@@ -239,13 +286,24 @@ function detailsOf(engine: Engine): readonly string[] {
             `catalogue of ${Math.round(catalogue.ageMs / 1_000)} s ago with ` +
               `${catalogue.spaces.public} public and ${catalogue.spaces.private} private spaces`,
           ]),
+      ...(reading?.outcome === "implausible"
+        ? [`its listing is not believed: ${reading.problem ?? ""}`]
+        : []),
       ...(report?.problems ?? []),
     ];
     return `registry ${registry.name} (${registry.type}): ${parts.join("; ")}`;
   });
   const leads = engine.leads();
   const role = leads === null ? [] : [leads ? "this replica leads" : "another replica leads"];
-  return [...role, ...registries, ...engine.problems().slice(0, maxProblemsShown)];
+  const open = openProxyCaches(snapshot).map(
+    ({ registry, space }) =>
+      `the proxy cache ${registry}/${space} is public, and opens the whole registry behind it to every namespace; ` +
+      "proxyCaches: private at its registry in the policy closes it",
+  );
+  const shown = [open, danglingBindings(snapshot), engine.problems()].flatMap((lines) =>
+    lines.slice(0, maxProblemsShown),
+  );
+  return [...role, ...registries, ...shown];
 }
 
 /** A screenful. */

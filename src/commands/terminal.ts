@@ -8,7 +8,7 @@ export interface Terminal {
   readInput(): Promise<Uint8Array>;
 }
 
-/** Exit codes of `check`, `explain` and `check-policy`. */
+/** Exit codes of `check`, `explain` and `check-policy`; of `registries`, where a problem is what is refused. */
 export const exitCodes = { allowed: 0, refused: 1, couldNotJudge: 2 } as const;
 
 /** A body of the API server is at most 3 MiB, but a list of all Pods of a large cluster may have hundreds. */

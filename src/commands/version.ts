@@ -1,3 +1,7 @@
-import packageFile from "../../package.json" with { type: "json" };
+// Read, not imported: what is compiled lies one folder below the package's own file, as src does.
 
-export const { version } = packageFile;
+import { readFileSync } from "node:fs";
+
+const packageFile = new URL("../../package.json", import.meta.url);
+
+export const { version } = JSON.parse(readFileSync(packageFile, "utf8")) as { readonly version: string };

@@ -8,7 +8,7 @@ import { startEngine, untilWhole } from "./engine.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** A large Harbor is listed within seconds; whoever waits at a terminal wants to hear of one that is down. */
-const patienceMs = 20_000;
+export const patienceMs = 20_000;
 
 /** What could not be read is told on standard error, and missing in the snapshot. */
 export async function readSnapshot(
@@ -37,7 +37,7 @@ export async function readSnapshot(
 }
 
 /** Of what a process that stays would log, what a person must know and is not told otherwise. */
-function logFor(terminal: Terminal, failures: Map<string, string>): Log {
+export function logFor(terminal: Terminal, failures: Map<string, string>): Log {
   return {
     ...silentLog,
     warn({ file, resource, err }, text) {

@@ -8,6 +8,8 @@ export type Fault =
   | { readonly kind: "html"; readonly status: number }
   | { readonly kind: "redirect"; readonly to: string }
   | { readonly kind: "slow"; readonly ms: number }
+  /** What is asked for is done, and answered as if it were not. */
+  | { readonly kind: "lost"; readonly status: number }
   /** Never any answer. */
   | { readonly kind: "silence" }
   /** The connection ends before the answer begins. */

@@ -87,6 +87,8 @@ export async function startStandInHarbor(options: StandInHarborOptions): Promise
     const fault = faults.take(received);
     if (fault?.kind === "reset") request.socket.destroy();
     if (fault?.kind === "reset" || fault?.kind === "silence") return;
+    // Read at once: what was asked of a slow server is done, whether or not anybody waits for the answer.
+    const ask = await readAsk(request, faults.proxyDecodes);
     if (fault?.kind === "slow") await pause(fault.ms);
     const broken = fault && insteadOfAnswer(fault);
     if (broken !== undefined) {
@@ -94,7 +96,6 @@ export async function startStandInHarbor(options: StandInHarborOptions): Promise
       return;
     }
 
-    const ask = await readAsk(request, faults.proxyDecodes);
     const caller = faults.anonymous
       ? { kind: "anonymous" as const }
       : await logins.callerOf(ask.headers.authorization);
@@ -103,7 +104,7 @@ export async function startStandInHarbor(options: StandInHarborOptions): Promise
     // Every call begins a session; whoever brings its cookie back is taken for a browser.
     if (answer.headers?.["set-cookie"] === undefined)
       response.setHeader("set-cookie", `sid=${hex(32)}; Path=/; HttpOnly`);
-    send(response, answer, fault);
+    send(response, fault?.kind === "lost" ? problem(fault.status, "unknown error") : answer, fault);
   }
 
   async function answerTo(ask: Ask, caller: Caller): Promise<Answer | undefined> {

@@ -160,17 +160,22 @@ function guardReply(
   if (refused !== null) {
     needs.countRefusal(refused.reason);
     const { uid, namespace, name, operation, username } = review;
-    const facts = {
-      uid,
-      namespace,
-      kind: review.kind,
-      name,
-      operation,
-      username,
-      mode,
-      reasons: [refused.reason],
-    };
-    needs.log.info({ ...facts, generation: snapshot.generation }, "refused");
+    needs.log.info(
+      {
+        uid,
+        namespace,
+        workspace: snapshot.namespaces.get(namespace) ?? null,
+        kind: review.kind,
+        name,
+        operation,
+        username,
+        mode,
+        reasons: [refused.reason],
+        durationMs: inMs(seconds),
+        generation: snapshot.generation,
+      },
+      "refused",
+    );
   }
   const answer = { uid: review.uid, allowed, auditAnnotations, warnings: asWarnings(all) };
   const body = encodeAnswer(refused === null ? answer : { ...answer, message: refused.message });
@@ -244,7 +249,7 @@ function reply(passage: Passage, decided: Decided): Reply {
   needs.count({ path, ...labelsOf(needs, review), verdict: verdict.kind, seconds });
   if (path === "validate" && verdict.kind === "refuse") {
     for (const refusal of verdict.refusals) needs.countRefusal(refusal.reason);
-    logRefusal(passage, snapshot, verdict.refusals, seconds);
+    logRefusal(passage, decided, verdict.refusals, seconds);
   }
   return { status: 200, body: encodeAnswer(answer) };
 }
@@ -383,24 +388,30 @@ function elapsed(needs: AdmissionNeeds, begun: number): number {
   return (needs.now() - begun) / 1_000;
 }
 
+/** To the microsecond: what is shorter says nothing. */
+function inMs(seconds: number): number {
+  return Math.round(seconds * 1e6) / 1e3;
+}
+
 function logRefusal(
   { needs, review, question }: Passage,
-  snapshot: Snapshot,
+  decided: Decided,
   refusals: readonly Refusal[],
   seconds: number,
 ): void {
+  const { snapshot } = decided;
   needs.log.info(
     {
       uid: review.uid,
       namespace: question.namespace,
-      workspace: snapshot.namespaces.get(question.namespace) ?? null,
+      workspace: workspaceIn(question.namespace, decided),
       kind: review.kind,
       name: review.name,
       operation: review.operation,
       mode: snapshot.policy.mode,
       reasons: [...new Set(refusals.map((refusal) => refusal.reason))],
       images: refusals.slice(0, 10).map((refusal) => refusal.use?.image.slice(0, 300) ?? null),
-      durationMs: Math.round(seconds * 1e6) / 1e3,
+      durationMs: inMs(seconds),
       generation: snapshot.generation,
     },
     "refused",

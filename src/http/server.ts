@@ -16,11 +16,14 @@ export interface Certificate {
 
 export interface WebhookServerNeeds {
   readonly admission: Admission;
-  readonly certificate: Certificate;
+  /** Without one no handshake succeeds, until `replaceCertificate` brings it. */
+  readonly certificate: Certificate | undefined;
   /** PEM of the CA whose certificates a client must show; undefined lets everybody ask. */
   readonly clientCa?: string;
   readonly log: Log;
   readonly inFlight?: (change: 1 | -1) => void;
+  /** Answered with something else than an AdmissionReview: for the API server a failed call. */
+  readonly failed?: (status: number) => void;
 }
 
 export interface WebhookServer {
@@ -56,6 +59,9 @@ const maxTimeoutMs = 30_000;
 /** Kubernetes' own default, for a request that states none. */
 const defaultTimeoutMs = 10_000;
 
+/** For Berth itself, which asks here whether its own port works as the API server needs it. */
+export const livePath = "/livez";
+
 export async function startWebhookServer(
   needs: WebhookServerNeeds,
   listen: { readonly port: number; readonly host?: string },
@@ -71,7 +77,7 @@ export async function startWebhookServer(
     ALPNProtocols: ["http/1.1"],
   });
   server.maxConnections = maxConnections;
-  const state = { draining: false, bytesInFlight: 0 };
+  const state = { draining: false, bytesInFlight: 0, failed: needs.failed };
   server.on("request", (request, response) => serve(needs, state, request, response));
   // A client that breaks off or speaks no TLS is nothing to stop for.
   server.on("tlsClientError", (err) => needs.log.debug({ err }, "a TLS handshake failed"));
@@ -95,10 +101,10 @@ export async function startWebhookServer(
   };
 }
 
-function tlsOptions({ certificate, key }: Certificate, clientCa: string | undefined) {
-  const ofClients =
-    clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: true };
-  return { cert: certificate, key, minVersion: "TLSv1.2" as const, ...ofClients };
+function tlsOptions(certificate: Certificate | undefined, clientCa: string | undefined) {
+  const own = certificate && { cert: certificate.certificate, key: certificate.key };
+  const ofClients = clientCa !== undefined && { ca: clientCa, requestCert: true, rejectUnauthorized: true };
+  return { ...own, ...ofClients, minVersion: "TLSv1.2" as const };
 }
 
 /** Requests under way are answered; 5 s after the last chance to send one, what is still open is cut. */
@@ -113,6 +119,7 @@ async function close(server: Server): Promise<void> {
 interface ServerState {
   draining: boolean;
   bytesInFlight: number;
+  readonly failed: WebhookServerNeeds["failed"];
 }
 
 function serve(
@@ -122,6 +129,7 @@ function serve(
   response: ServerResponse,
 ): void {
   const { url = "/", method } = request;
+  if (url === livePath && method === "GET") return send(state, response, { status: 200, body: "ok\n" });
   const question = url.indexOf("?");
   const path = admissionPath(question < 0 ? url : url.slice(0, question));
   if (path === undefined)
@@ -206,6 +214,7 @@ export function timeoutOf(query: string): number {
 }
 
 function send(state: ServerState, response: ServerResponse, { status, body }: Reply): void {
+  if (status !== 200) state.failed?.(status);
   const headers: Record<string, string | number> = {
     "content-type": status === 200 ? "application/json" : "text/plain; charset=utf-8",
     "content-length": Buffer.byteLength(body),

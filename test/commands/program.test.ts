@@ -73,7 +73,7 @@ describe("the command line", () => {
   describe("help", () => {
     it("lists every command, and ends with 0", async () => {
       const { code, out, err } = await run("--help");
-      for (const command of ["serve", "check", "explain", "check-policy", "demo"])
+      for (const command of ["serve", "check", "explain", "registries", "check-policy", "demo"])
         expect(out).to.match(new RegExp(`^ +${command}\\b`, "m"));
       expect({ code, err }).to.deep.equal({ code: 0, err: "" });
     });
@@ -87,7 +87,7 @@ describe("the command line", () => {
       expect(code).to.equal(0);
     });
 
-    for (const command of ["serve", "check", "explain", "check-policy", "demo"]) {
+    for (const command of ["serve", "check", "explain", "registries", "check-policy", "demo"]) {
       it(`of ${command} ends with examples`, async () => {
         const { code, out } = await run(command, "--help");
         expect(out).to.match(/\nExamples:\n( {2}.*berth .+\n)+\n*$/);

@@ -29,9 +29,13 @@ export interface DockerRegistry {
   stop(): Promise<void>;
 }
 
-/** The one login of a registry with `htpasswd`. Nothing else uses it, so that its hash may be written down. */
+/** The two logins of a registry with `htpasswd`. Nothing else uses them, so that their hashes may be written down. */
 export const registryLogin = { username: "reader", password: "registry-test" };
-const registryLoginHash = "reader:$2y$04$6EDfJHyP4bmGMq.JEZOfYOZ3B8mBdf.mBcbK2/VjhDbAPct0K.3W6\n";
+export const registryKeeperLogin = { username: "keeper", password: "registry-own" };
+const registryLoginHashes = [
+  "reader:$2y$04$6EDfJHyP4bmGMq.JEZOfYOZ3B8mBdf.mBcbK2/VjhDbAPct0K.3W6",
+  "keeper:$2b$04$abcdefghijklmnopqrstuu.pphX4h0ngo0x/kxYM0jhYJVjLq4fgq",
+];
 
 export async function startDockerRegistry(options: DockerRegistryOptions = {}): Promise<DockerRegistry> {
   const command = findDockerRegistry();
@@ -93,7 +97,7 @@ async function authentication(
 ): Promise<unknown> {
   if (auth.kind === "htpasswd") {
     const path = join(folder, "htpasswd");
-    await writeFile(path, registryLoginHash);
+    await writeFile(path, `${registryLoginHashes.join("\n")}\n`);
     return { htpasswd: { realm: "registry", path } };
   }
   const rootcertbundle = join(folder, "tokens.pem");

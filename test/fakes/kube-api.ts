@@ -73,6 +73,10 @@ export interface Switches {
 
 export interface Failure {
   readonly on: RecordedRequest["kind"];
+  /** Only where the path is like this. */
+  readonly when?: RegExp;
+  /** Until somebody takes it out, rather than once. */
+  readonly always?: true;
   readonly status: number;
   readonly headers?: http.OutgoingHttpHeaders;
   /** Absent: a `Status` object as an API server writes it. */
@@ -148,9 +152,12 @@ export async function startFakeKubeApi(options: FakeKubeApiOptions = {}): Promis
       sendStatus(response, 401, "Unauthorized");
       return;
     }
-    const at = switches.failures.findIndex((failure) => failure.on === kind);
-    if (at !== -1) {
-      sendFailure(response, switches.failures.splice(at, 1)[0]!);
+    const failure = switches.failures.find(
+      ({ on, when }) => on === kind && when?.test(url.pathname) !== false,
+    );
+    if (failure !== undefined) {
+      if (failure.always !== true) switches.failures.splice(switches.failures.indexOf(failure), 1);
+      sendFailure(response, failure);
       return;
     }
     if (query === undefined || kind === "other") sendStatus(response, 404, "the server could not find it");

@@ -19,6 +19,7 @@ describe("the webhook's listener", () => {
   let admission: Admission;
   let connections: Connection[] = [];
   let inFlight = 0;
+  let failed: number[] = [];
   const log = createRecordingLog();
 
   async function start(more: { readonly clientCa?: string } = {}): Promise<WebhookServer> {
@@ -28,6 +29,7 @@ describe("the webhook's listener", () => {
         certificate: issued,
         log,
         inFlight: (change) => (inFlight += change),
+        failed: (status) => failed.push(status),
         ...more,
       },
       { port: 0, host: "127.0.0.1" },
@@ -45,6 +47,7 @@ describe("the webhook's listener", () => {
   beforeEach(async () => {
     admission = () => ok;
     inFlight = 0;
+    failed = [];
     log.lines.length = 0;
     server = await start();
   });
@@ -310,6 +313,7 @@ describe("the webhook's listener", () => {
         await connection.send(post(review));
         expect((await connection.answer()).status).to.equal(200);
         expect(inFlight).to.equal(0);
+        expect(failed, "counted as a failed call, and the good one is not").to.deep.equal([500]);
       });
     }
   });
