@@ -1,8 +1,5 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect } from "chai";
-import { parseAllDocuments } from "yaml";
-import { builtInKinds } from "../src/domain/pod-spec.ts";
+import { builtInKinds } from "../../src/domain/pod-spec.ts";
 import {
   mutatingRules,
   namespaceRules,
@@ -10,13 +7,14 @@ import {
   validatingRules,
   webhookConfigurations,
   type WebhookRule,
-} from "./cluster/webhooks.ts";
+} from "../cluster/webhooks.ts";
+import { installed } from "./manifests.ts";
 
 // What is installed in a cluster decides what Berth is asked: one resource too few is a hole, one too many an outage.
 
 interface Webhook {
   readonly name: string;
-  readonly clientConfig: { readonly service: { readonly path: string } };
+  readonly clientConfig: object;
   readonly rules: readonly WebhookRule[];
   readonly failurePolicy: string;
   readonly matchPolicy: string;
@@ -25,10 +23,7 @@ interface Webhook {
   readonly matchConditions?: readonly { readonly expression: string }[];
 }
 
-const documents = parseAllDocuments(
-  readFileSync(join(import.meta.dirname, "../deploy/webhooks.yaml"), "utf8"),
-).map((document) => document.toJS() as { kind: string; webhooks: readonly Webhook[] });
-const webhooks = documents.flatMap((document) => document.webhooks);
+const webhooks = installed.flatMap((object) => ("webhooks" in object ? (object.webhooks as Webhook[]) : []));
 const webhook = (name: string): Webhook => webhooks.find((one) => one.name === name)!;
 
 /** The resources that hold Pod templates, in the plural that rules use. */
@@ -47,8 +42,8 @@ const rulesInWords = (rules: readonly WebhookRule[]): string[] =>
     ),
   );
 
-describe("deploy/webhooks.yaml", () => {
-  it("is what the suites on a real API server run with", () => {
+describe("the webhooks of deploy/install.yaml", () => {
+  it("are what the suites on a real API server run with", () => {
     const guarding = {
       workspaceLabel: "workspace.ghippo.io/id",
       exemptNames: ["kube-system", "berth-system"],
@@ -59,13 +54,15 @@ describe("deploy/webhooks.yaml", () => {
     const withoutClient = (one: object) =>
       ({ ...JSON.parse(JSON.stringify(one)), clientConfig: undefined }) as unknown;
     expect(webhooks.map(withoutClient)).to.deep.equal(tested.map(withoutClient));
-    for (const one of webhooks)
-      expect(one.clientConfig.service.path).to.equal(
-        one.name === "mutate.berth.io" ? "/mutate" : "/validate",
-      );
+    for (const one of webhooks) {
+      const path = one.name === "mutate.berth.io" ? "/mutate" : "/validate";
+      expect(one.clientConfig).to.deep.equal({
+        service: { namespace: "berth-system", name: "berth", path, port: 443 },
+      });
+    }
   });
 
-  it("has Berth asked about every kind that holds images, on creation and update, and about nothing else", () => {
+  it("have Berth asked about every kind that holds images, on creation and update, and about nothing else", () => {
     const expected = inForce.flatMap((kind) => [`CREATE ${pluralOf(kind)}`, `UPDATE ${pluralOf(kind)}`]);
     expect(rulesInWords(webhook("validate.berth.io").rules)).to.have.members([
       ...expected,
@@ -73,11 +70,11 @@ describe("deploy/webhooks.yaml", () => {
     ]);
   });
 
-  it("has Pods mutated at their creation, and nothing else", () => {
+  it("have Pods mutated at their creation, and nothing else", () => {
     expect(rulesInWords(webhook("mutate.berth.io").rules)).to.deep.equal(["CREATE /pods"]);
   });
 
-  it("guards namespaces through every way that changes labels", () => {
+  it("guard namespaces through every way that changes labels", () => {
     expect(rulesInWords(webhook("namespaces.berth.io").rules)).to.have.members(
       ["namespaces", "namespaces/status", "namespaces/finalize"].flatMap((resource) => [
         `CREATE /${resource}`,
@@ -87,14 +84,14 @@ describe("deploy/webhooks.yaml", () => {
     expect(webhook("namespaces.berth.io").matchConditions).to.have.length(1);
   });
 
-  it("has no wildcard, no DELETE and no CONNECT anywhere", () => {
+  it("have no wildcard, no DELETE and no CONNECT anywhere", () => {
     const words = [...mutatingRules, ...validatingRules, ...namespaceRules, ...policyRules].flatMap(
       (rule) => [...rule.apiGroups, ...rule.apiVersions, ...rule.resources, ...rule.operations],
     );
     for (const word of words) expect(word).to.not.match(/[*]|DELETE|CONNECT/);
   });
 
-  it("fails closed but for the policy guard, which must not stop Berth's own start", () => {
+  it("fail closed but for the policy guard, which must not stop Berth's own start", () => {
     const policies = Object.fromEntries(webhooks.map(({ name, failurePolicy }) => [name, failurePolicy]));
     expect(policies).to.deep.equal({
       "mutate.berth.io": "Fail",
@@ -104,7 +101,7 @@ describe("deploy/webhooks.yaml", () => {
     });
   });
 
-  it("leaves kube-system and Berth's own namespace alone by their immutable name, where Pods are concerned", () => {
+  it("leave kube-system and Berth's own namespace alone by their immutable name, where Pods are concerned", () => {
     for (const name of ["mutate.berth.io", "validate.berth.io"]) {
       expect(webhook(name).namespaceSelector.matchExpressions).to.deep.equal([
         { key: "kubernetes.io/metadata.name", operator: "NotIn", values: ["kube-system", "berth-system"] },
