@@ -1,7 +1,7 @@
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["node_modules", "coverage", "test/cluster/tools"] },
+  { ignores: ["node_modules", "coverage", "dist", "test/cluster/tools"] },
   {
     files: ["**/*.ts"],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
@@ -32,7 +32,7 @@ export default tseslint.config(
   },
   {
     // These speak to the person at the terminal.
-    files: ["src/commands/**/*.ts", "bench/**/*.ts", "test/cluster/**/*.ts"],
+    files: ["src/commands/**/*.ts", "bench/**/*.ts", "scripts/**/*.ts", "test/cluster/**/*.ts"],
     rules: { "no-console": "off" },
   },
 );
