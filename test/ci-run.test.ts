@@ -124,7 +124,9 @@ describe(".ci/run", () => {
     const [update, install] = (await readFile(join(folder, "packages"), "utf8")).split("\n");
     expect(update).to.equal("update");
     // Go may be there without a package, and then is found.
-    expect(install).to.match(/^install -y --no-install-recommends (golang-go )?wrk docker-registry skopeo$/);
+    expect(install).to.match(
+      /^install -y --no-install-recommends (golang-go )?wrk docker-registry skopeo prometheus$/,
+    );
   });
 });
 

@@ -4,6 +4,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { selfSigned } from "../../src/certificates/self-signed.ts";
+import { installed, type Manifest } from "../chart/manifests.ts";
 import type { CallerTarget } from "../../src/demo/webhook-caller.ts";
 import { freePort, type ControlPlane } from "./control-plane.ts";
 import type { Identified, Kube } from "./kube.ts";
@@ -42,26 +43,30 @@ export interface BerthOptions {
   readonly flags?: readonly string[];
   /** Installs the guards of namespaces and policy too. */
   readonly guarding?: Guarding | undefined;
+  /** Berth keeps CA, certificate and `caBundle` itself, which is empty at first; `webhook` then names no CA. */
+  readonly keepsCertificate?: boolean;
+  /** What the API server calls, where that is something in front of Berth. */
+  readonly frontPort?: number;
 }
 
 /** The account, the certificate and the webhook configurations; `start` is left to the caller. */
-export async function prepareBerth({ plane, flags = [], guarding }: BerthOptions): Promise<Berth> {
+export async function prepareBerth(options: BerthOptions): Promise<Berth> {
+  const { plane, flags = [], guarding } = options;
   await grantRights(plane.admin);
   const kubeconfigPath = await plane.userKubeconfig(berthUser, [`system:serviceaccounts:${berthNamespace}`]);
   const webhookPort = await freePort();
-  const url = `https://localhost:${webhookPort}`;
-  const { certificate, key, ca } = await selfSigned(["localhost"], Date.now());
-  const certificateFile = join(plane.folder, "berth.crt");
-  const keyFile = join(plane.folder, "berth.key");
-  await writeFile(certificateFile, certificate);
-  await writeFile(keyFile, key, { mode: 0o600 });
+  const url = `https://localhost:${options.frontPort ?? webhookPort}`;
+  const { ca, certificateFlags } =
+    options.keepsCertificate === true
+      ? { ca: "", certificateFlags: [] }
+      : await writeCertificate(plane.folder);
   for (const configuration of webhookConfigurations({ url, caPem: ca }, guarding)) {
     await mustCreate(plane.admin, configuration);
   }
 
   const common = [
     ...["serve", "--kubeconfig", kubeconfigPath, "--webhook-url", url],
-    ...["--certificate-mode", "files", "--certificate-file", certificateFile, "--key-file", keyFile],
+    ...certificateFlags,
     ...["--operations-port", "0", "--bind-address", "127.0.0.1", ...flags],
   ];
   const name = (number: number) => join(plane.folder, `berth-${number}`);
@@ -73,6 +78,16 @@ export async function prepareBerth({ plane, flags = [], guarding }: BerthOptions
     return { ...replicaOf(args, name(replicas)), webhook: { port, ca }, another };
   };
   return replicaAt(webhookPort);
+}
+
+async function writeCertificate(folder: string) {
+  const { certificate, key, ca } = await selfSigned(["localhost"], Date.now());
+  const certificateFile = join(folder, "berth.crt");
+  const keyFile = join(folder, "berth.key");
+  await writeFile(certificateFile, certificate);
+  await writeFile(keyFile, key, { mode: 0o600 });
+  const files = ["--certificate-file", certificateFile, "--key-file", keyFile];
+  return { ca, certificateFlags: ["--certificate-mode", "files", ...files] };
 }
 
 function replicaOf(args: readonly string[], logs: string): Omit<Berth, "webhook" | "another"> {
@@ -119,65 +134,17 @@ function berthCommand(args: readonly string[]) {
   return { command: process.execPath, args: [main, ...args], env };
 }
 
-const readOnly = ["get", "list", "watch"];
-
-/**
- * What serving takes: namespaces and accounts are read everywhere, pull secrets written by their one name; in Berth's
- * own namespace policy and logins are read, and the lease, robots' records and published values written.
- */
+/** Those of deploy/install.yaml, to the letter. */
 async function grantRights(admin: Kube): Promise<void> {
-  const name = "berth";
-  const subjects = [{ kind: "User", name: berthUser, apiGroup: "rbac.authorization.k8s.io" }];
-  const roleOf = (kind: "Role" | "ClusterRole") => ({ apiGroup: "rbac.authorization.k8s.io", kind, name });
-  const inBerths = { name, namespace: berthNamespace };
-  const rights: readonly Identified[] = [
-    {
-      kind: "ClusterRole",
-      metadata: { name },
-      ...{
-        rules: [
-          { apiGroups: [""], resources: ["namespaces"], verbs: readOnly },
-          { apiGroups: [""], resources: ["serviceaccounts"], verbs: ["list", "watch"] },
-          { apiGroups: [""], resources: ["secrets"], verbs: ["create"] },
-          {
-            apiGroups: [""],
-            resources: ["secrets"],
-            resourceNames: ["berth-pull"],
-            verbs: [...readOnly, "patch", "delete"],
-          },
-          {
-            apiGroups: ["authorization.k8s.io"],
-            resources: ["subjectaccessreviews"],
-            verbs: ["create"],
-          },
-        ],
-      },
-    },
-    { kind: "ClusterRoleBinding", metadata: { name }, ...{ roleRef: roleOf("ClusterRole"), subjects } },
-    {
-      kind: "Role",
-      metadata: inBerths,
-      ...{
-        rules: [
-          {
-            apiGroups: [""],
-            resources: ["configmaps", "secrets"],
-            verbs: [...readOnly, "create", "update", "patch", "delete"],
-          },
-          { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create"] },
-          { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["create"] },
-          {
-            apiGroups: ["coordination.k8s.io"],
-            resources: ["leases"],
-            resourceNames: ["berth"],
-            verbs: ["get", "update"],
-          },
-        ],
-      },
-    },
-    { kind: "RoleBinding", metadata: inBerths, ...{ roleRef: roleOf("Role"), subjects } },
-  ];
-  for (const right of rights) await mustCreate(admin, right);
+  for (const object of installed) {
+    if (isRight(object)) await mustCreate(admin, object);
+  }
+}
+
+const rightKinds = ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
+
+function isRight(object: Manifest): object is Manifest & Identified {
+  return rightKinds.includes(object.kind);
 }
 
 export async function mustCreate(kube: Kube, object: Identified): Promise<void> {

@@ -1,12 +1,13 @@
-// Where the binaries of a real control plane lie: in the folder that `KUBEBUILDER_ASSETS` names (the convention of
-// envtest), else in a cache outside the checkout. Only looks: building is build.ts, and nothing here starts one.
+// Where the binaries of a real control plane, and Helm, lie: in the folder that `KUBEBUILDER_ASSETS` names (the
+// convention of envtest), else in a cache outside the checkout. Only looks: building is build.ts, and nothing here
+// starts one.
 
 import { createHash } from "node:crypto";
 import { accessSync, constants, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-export const binaryNames = ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"] as const;
+export const binaryNames = ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "helm"] as const;
 export type BinaryName = (typeof binaryNames)[number];
 
 /** Without these there is no API server; what needs one of the others skips by itself, see `skipWithout`. */
@@ -19,15 +20,33 @@ export interface FoundBinaries {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The module whose `tool` lines pin the versions. */
-export const toolsFolder = join(import.meta.dirname, "tools");
+/** A Go module whose `tool` lines pin the versions of some binaries. */
+export interface ToolModule {
+  readonly folder: string;
+  /** The module whose version names the cache. */
+  readonly pinned: string;
+  readonly title: string;
+}
+
+const toolsFolder = join(import.meta.dirname, "tools");
+const kubernetesTools: ToolModule = {
+  folder: toolsFolder,
+  pinned: "k8s.io/kubernetes",
+  title: "kubernetes",
+};
+/** Apart, since Helm wants newer versions of what both depend on. */
+const helmTools: ToolModule = { folder: join(toolsFolder, "helm"), pinned: "helm.sh/helm/v3", title: "helm" };
+
+export function toolModuleOf(name: BinaryName): ToolModule {
+  return name === "helm" ? helmTools : kubernetesTools;
+}
 
 /** Which binaries there are, each from `KUBEBUILDER_ASSETS` if it is there, else from the cache. */
 export function findBinaries(env: Environment = process.env): FoundBinaries {
   const assets = env["KUBEBUILDER_ASSETS"];
-  const folders = [...(assets ? [assets] : []), cacheFolder(env)];
   const paths: Partial<Record<BinaryName, string>> = {};
   for (const name of binaryNames) {
+    const folders = [...(assets ? [assets] : []), cacheFolder(env, toolModuleOf(name))];
     const path = folders.map((folder) => join(folder, name)).find(isExecutable);
     if (path !== undefined) paths[name] = path;
   }
@@ -56,20 +75,26 @@ export function skipsAreForbidden(env: Environment = process.env): boolean {
  * The cache, outside the checkout so that clones share it. The name changes with every change of the pinned
  * modules, so that two checkouts with different pins never take each other's binaries.
  */
-export function cacheFolder(env: Environment = process.env): string {
+export function cacheFolder(env: Environment = process.env, module: ToolModule = kubernetesTools): string {
   const cache = env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
   const hash = createHash("sha256");
-  for (const file of ["go.mod", "go.sum"]) hash.update(readFileSync(join(toolsFolder, file)));
+  for (const file of ["go.mod", "go.sum"]) hash.update(readFileSync(join(module.folder, file)));
   const key = hash.digest("hex").slice(0, 10);
-  return join(cache, "berth", `kubernetes-${kubernetesVersion().slice(1)}-${key}`);
+  return join(cache, "berth", `${module.title}-${pinnedVersion(module).slice(1)}-${key}`);
 }
 
 /** As go.mod pins it, for example `v1.34.4`. */
-export function kubernetesVersion(): string {
-  const modules = readFileSync(join(toolsFolder, "go.mod"), "utf8");
-  const version = /^\s*k8s\.io\/kubernetes (v\d+\.\d+\.\d+)/m.exec(modules)?.[1];
-  if (version === undefined) throw new Error("expected a line `k8s.io/kubernetes vX.Y.Z` in go.mod");
+export function pinnedVersion({ folder, pinned }: ToolModule): string {
+  const lines = readFileSync(join(folder, "go.mod"), "utf8").split("\n");
+  const version = lines
+    .map((line) => /^\s*(?:require )?(\S+) (v\d+\.\d+\.\d+)/.exec(line))
+    .find((match) => match?.[1] === pinned)?.[2];
+  if (version === undefined) throw new Error(`expected a line \`${pinned} vX.Y.Z\` in go.mod`);
   return version;
+}
+
+export function kubernetesVersion(): string {
+  return pinnedVersion(kubernetesTools);
 }
 
 function isExecutable(path: string): boolean {

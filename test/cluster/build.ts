@@ -1,16 +1,17 @@
-// Builds the binaries of a real control plane that are missing, from the module in tools/, into the cache of
-// binaries.ts. Only `npm run test:cluster` calls it: `npm test` takes what is there and builds nothing.
+// Builds the binaries of a real control plane, and Helm, where they are missing: from the modules in tools/, into the
+// cache of binaries.ts. Only `npm run test:cluster` calls it: `npm test` takes what is there and builds nothing.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { type BinaryName, cacheFolder, findBinaries, kubernetesVersion, toolsFolder } from "./binaries.ts";
+import { dirname, join } from "node:path";
+import { type BinaryName, cacheFolder, findBinaries, kubernetesVersion, toolModuleOf } from "./binaries.ts";
 
 const packages: Readonly<Record<BinaryName, string>> = {
   etcd: "go.etcd.io/etcd/server/v3",
   "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
   "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
   kubectl: "k8s.io/kubernetes/cmd/kubectl",
+  helm: "helm.sh/helm/v3/cmd/helm",
 };
 
 // Since this minor version Go fetches the newer toolchain that a go.mod asks for by itself.
@@ -30,7 +31,7 @@ function main(): number {
     return 1;
   }
   console.error(
-    `Building ${missing.join(", ")} into ${cacheFolder()}; on two cores this takes some minutes.`,
+    `Building ${missing.join(", ")} into ${dirname(cacheFolder())}; on two cores this takes some minutes.`,
   );
   return missing.every(build) ? 0 : 1;
 }
@@ -44,16 +45,18 @@ function goProblem(): string | undefined {
 }
 
 function build(name: BinaryName): boolean {
-  const target = join(cacheFolder(), name);
+  const module = toolModuleOf(name);
+  const folder = cacheFolder(process.env, module);
+  const target = join(folder, name);
   // Renaming at the end keeps a half-written binary, or that of a build beside this one, from ever being run.
   const unfinished = `${target}.building-${process.pid}`;
-  mkdirSync(cacheFolder(), { recursive: true });
+  mkdirSync(folder, { recursive: true });
   const startedAt = Date.now();
   console.error(`  ${name} …`);
   const go = spawnSync(
     "go",
-    ["build", "-trimpath", "-ldflags", linkerFlags(), "-o", unfinished, packages[name]],
-    { cwd: toolsFolder, stdio: ["ignore", "inherit", "inherit"] },
+    ["build", "-trimpath", "-ldflags", linkerFlags(name), "-o", unfinished, packages[name]],
+    { cwd: module.folder, stdio: ["ignore", "inherit", "inherit"] },
   );
   if (go.status !== 0) {
     rmSync(unfinished, { force: true });
@@ -65,13 +68,18 @@ function build(name: BinaryName): boolean {
   return true;
 }
 
-/** No symbol tables (half the size), and the version that Kubernetes' own build scripts link in. */
-function linkerFlags(): string {
+/** No symbol tables (half the size), and the versions that the projects' own build scripts link in. */
+function linkerFlags(name: BinaryName): string {
   const version = kubernetesVersion();
   const [major = "", minor = ""] = version.slice(1).split(".");
   const facts = { gitVersion: version, gitMajor: major, gitMinor: minor, gitTreeState: "clean" };
-  const assignments = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"].flatMap((module) =>
-    Object.entries(facts).map(([name, value]) => `-X ${module}.${name}=${value}`),
+  const kubernetes = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"].flatMap((module) =>
+    Object.entries(facts).map(([fact, value]) => `-X ${module}.${fact}=${value}`),
   );
-  return ["-s", "-w", ...assignments].join(" ");
+  // For which Kubernetes a chart is rendered where there is none to ask.
+  const helm = ["chartutil", "lint/rules"].flatMap((part) => [
+    `-X helm.sh/helm/v3/pkg/${part}.k8sVersionMajor=${major}`,
+    `-X helm.sh/helm/v3/pkg/${part}.k8sVersionMinor=${minor}`,
+  ]);
+  return ["-s", "-w", ...(name === "helm" ? helm : kubernetes)].join(" ");
 }

@@ -235,6 +235,8 @@ const controllers = [
   "namespace-controller",
   "replicaset-controller",
   "replicationcontroller-controller",
+  // Until it has counted, a namespace with a quota takes no Pods.
+  "resourcequota-controller",
   "root-ca-certificate-publisher-controller",
   "serviceaccount-controller",
   "serviceaccount-token-controller",

@@ -684,14 +684,17 @@ describe("the gate before a real API server", () => {
         ...["list secrets in berth-system", "watch secrets in berth-system"],
         ...["create secrets in berth-system", "update secrets in berth-system"],
         ...["list secrets in all", "watch secrets in all"],
-        ...["create secrets in others", "patch secrets in others", "delete secrets in others"],
+        ...["create secrets in others", "delete secrets in others"],
         ...["get leases in berth-system", "create leases in berth-system", "update leases in berth-system"],
         "create events in berth-system",
       ];
-      // A namespace by itself is read for its uid, and when its watch is late. Some of the suite's walks end before
-      // a record or a published value is removed.
+      // A namespace by itself is read for its uid, and when its watch is late. Some of the suite's walks end before a
+      // robot follows another in a Secret, or a record or a published value is removed.
       const besides = asked.filter(
-        (what) => !/^(?:get namespaces in others|delete (?:secrets|configmaps) in berth-system)$/.test(what),
+        (what) =>
+          !/^(?:get namespaces in others|patch secrets in others|delete (?:secrets|configmaps) in berth-system)$/.test(
+            what,
+          ),
       );
       expect([...new Set(besides)]).to.have.members(expected);
       const elsewhere = own.filter(({ verb, objectRef: at }) => {

@@ -166,7 +166,8 @@ function bindingOf(workspace: string, space: string) {
   return { workspace, registry: "managed", spaces: [space] };
 }
 
-async function startHarbor({ admin }: ControlPlane): Promise<StandInHarbor> {
+/** With its login and its CA as Secrets of the namespace of Berth. */
+export async function startHarbor({ admin }: ControlPlane): Promise<StandInHarbor> {
   const { certificate, key, ca } = await selfSigned(["127.0.0.1"], Date.now());
   const password = randomBytes(12).toString("hex");
   const secrets = {
