@@ -11,6 +11,8 @@ export interface Call {
   readonly outcome: Outcome;
   /** For who reads of a call that went wrong. */
   readonly message: string;
+  /** Of the Pod that was admitted. */
+  readonly pullSecrets: readonly string[];
   readonly begunAt: number;
   readonly endedAt: number;
 }
@@ -31,28 +33,45 @@ export interface RushOptions {
   readonly kube: Kube;
   readonly namespace: string;
   readonly images: Readonly<Record<Call["wanted"], readonly string[]>>;
+  /** Judged as any other, and nothing is made. */
+  readonly dryRun?: boolean;
+  /** By default short enough for calls to be under way at any moment; without any they would leave Berth no processor. */
+  readonly pauseMs?: number;
 }
 
-/** Short enough for calls to be under way at any moment; without it they would leave Berth no processor. */
-const pauseMs = 10;
 /** Of clients for each image. */
 const clientsEach = 2;
 
-export function startRush({ kube, namespace, images }: RushOptions): Rush {
+export function startRush({ kube, namespace, images, dryRun = false, pauseMs = 10 }: RushOptions): Rush {
   const calls: Call[] = [];
+  const how = dryRun ? { query: { dryRun: "All" } } : {};
   let stopped = false;
 
   async function keepCalling(image: string, wanted: Call["wanted"]): Promise<void> {
     while (!stopped) {
       const begunAt = Date.now();
-      const { status, message } = await kube.create({
-        kind: "Pod",
-        metadata: { generateName: "rush-", namespace },
-        ...{ spec: { containers: [{ name: "app", image }] } },
-      });
-      const outcome = outcomeOf(status, message);
-      calls.push({ image, wanted, outcome, message, begunAt, endedAt: Date.now() });
+      const became = await callOnce(image);
+      calls.push({ image, wanted, ...became, begunAt, endedAt: Date.now() });
       await sleep(pauseMs);
+    }
+  }
+
+  async function callOnce(image: string): Promise<Pick<Call, "outcome" | "message" | "pullSecrets">> {
+    try {
+      const { status, message, body } = await kube.create(
+        {
+          kind: "Pod",
+          metadata: { generateName: "rush-", namespace },
+          ...{ spec: { containers: [{ name: "app", image }] } },
+        } as const,
+        how,
+      );
+      // A refusal is a Status, which has none.
+      const pullSecrets = (body.spec?.imagePullSecrets ?? []).map(({ name = "" }) => name);
+      return { outcome: outcomeOf(status, message), message: message || String(status), pullSecrets };
+    } catch (error) {
+      const { cause } = error as Error;
+      return { outcome: "odd", message: `the API server: ${String(cause)}`, pullSecrets: [] };
     }
   }
 
