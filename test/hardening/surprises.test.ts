@@ -350,6 +350,10 @@ const elsewhere: Readonly<Record<number, readonly [file: string, title: string]>
   6: ["harbor/projects.test.ts", "are read by name even when that is a number"],
   7: ["harbor/projects.test.ts", "are null when the administrator hears that there is none"],
   9: ["harbor/projects.test.ts", "tell proxy caches from others"],
+  10: ["harbor/robot-accounts.test.ts", "are asked for once, by a name without prefix"],
+  11: ["reconcilers/robot-life.test.ts", "Harbor's prefix for robots changes"],
+  12: ["harbor/robot-accounts.test.ts", "are never changed"],
+  13: ["reconcilers/robot-life.test.ts", "its life is two thirds over"],
   14: [
     "harbor/harbor-client.test.ts",
     "rests a login that was refused, so as not to keep the account locked",
@@ -360,10 +364,6 @@ const elsewhere: Readonly<Record<number, readonly [file: string, title: string]>
 
 /** Number → why there is nothing to test here. */
 const nothingToTest: Readonly<Record<number, string>> = {
-  10: "robot accounts have tests of their own",
-  11: "robot accounts have tests of their own",
-  12: "robot accounts have tests of their own",
-  13: "robot accounts have tests of their own",
   16: "update_time is never read",
   26: "a cluster's Berth knows no other cluster",
 };
