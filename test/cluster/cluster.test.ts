@@ -1,5 +1,5 @@
-// Lets `npm test` run the suites against a real API server when its binaries are there already. It never builds
-// them: without them it says by name what was not run.
+// Lets `npm test` run the shorter suites against a real API server when its binaries are there already. It never
+// builds them, and says by name what was not run.
 
 import { readdirSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -7,6 +7,10 @@ import { join } from "node:path";
 import { cacheFolder, findBinaries, requiredBinaries, skipsAreForbidden } from "./binaries.ts";
 
 const suites = readdirSync(import.meta.dirname).filter((file) => file.endsWith(".cluster.ts"));
+/** Minutes each: what they show takes that long, such as a robot's last two minutes. */
+const longSuites = ["certificates", "chart", "cleanup", "registries", "replicas"].map(
+  (name) => `${name}.cluster.ts`,
+);
 // Synchronous, as `describe` is, and with errors that name the suite that does not load.
 const load = createRequire(import.meta.url);
 
@@ -18,7 +22,9 @@ describe("against a real API server", function () {
   if (leftOut) {
     it(`LEFT OUT by BERTH_TEST_NO_CLUSTER: ${suites.join(", ")}; \`npm run test:cluster\` runs them`);
   } else if (missing.length === 0) {
-    for (const suite of suites) load(join(import.meta.dirname, suite));
+    const short = suites.filter((suite) => !longSuites.includes(suite));
+    for (const suite of short) load(join(import.meta.dirname, suite));
+    it(`LEFT to \`npm run test:cluster\`, since they take minutes: ${longSuites.join(", ")}`);
   } else if (skipsAreForbidden()) {
     it(`runs ${suites.join(", ")}`, () => {
       throw new Error(`${missing.join(" and ")} missing in ${cacheFolder()}, and skipping is forbidden`);
