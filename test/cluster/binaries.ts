@@ -29,8 +29,9 @@ export interface ToolModule {
 }
 
 const toolsFolder = join(import.meta.dirname, "tools");
+/** Pinned to what most clusters run; `BERTH_TEST_KUBERNETES=newest` takes the newest release there is. */
 const kubernetesTools: ToolModule = {
-  folder: toolsFolder,
+  folder: process.env["BERTH_TEST_KUBERNETES"] === "newest" ? join(toolsFolder, "newest") : toolsFolder,
   pinned: "k8s.io/kubernetes",
   title: "kubernetes",
 };
