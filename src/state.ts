@@ -41,7 +41,7 @@ export interface State {
    * kept, so that a binding is not pinned anew to the space that took the name meanwhile.
    */
   adoptPins(published: ReadonlyMap<string, number>): void;
-  /** By {@link spaceKey}: the declared spaces that Berth made or adopted, with their ids. */
+  /** By server and space (domain/binding-validity.ts): the declared spaces that Berth made or adopted, with their ids. */
   replaceOwnSpaces(ownSpaces: ReadonlyMap<string, number>): void;
   /** `undefined` forgets the catalogue, for a registry that the policy no longer names. */
   replaceCatalogue(registry: string, catalogue: Catalogue | undefined): void;

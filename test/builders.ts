@@ -1,5 +1,6 @@
 // Values of the domain for tests, written short: a snapshot is named by what differs from an ordinary one.
 
+import { ownSpaceKey } from "../src/domain/binding-validity.ts";
 import { catalogueOf, type Catalogue, type Space, type Visibility } from "../src/domain/catalogue.ts";
 import { emptyPolicy, spaceKey, type Binding, type Policy, type Registry } from "../src/domain/policy.ts";
 import { canonicalHost } from "../src/domain/registry-host.ts";
@@ -75,6 +76,13 @@ export interface SnapshotParts {
   readonly strictServiceAccounts?: readonly string[];
 }
 
+/** `managed/team-a`, or the key itself with the server's url. */
+function ownKeyOf({ policy }: SnapshotParts, key: string): string {
+  if (key.includes("://")) return key;
+  const [name = "", space = ""] = key.split("/");
+  return ownSpaceKey(policy?.registries.get(name)?.url ?? "", space);
+}
+
 /** When the catalogues of tests were read. */
 export const readAt = 1_000_000;
 
@@ -93,7 +101,7 @@ export function snapshotOf(parts: SnapshotParts): Snapshot {
       ]),
     ),
     pins: new Map(Object.entries(parts.pins ?? {})),
-    ownSpaces: new Map(Object.entries(parts.ownSpaces ?? {})),
+    ownSpaces: new Map(Object.entries(parts.ownSpaces ?? {}).map(([key, id]) => [ownKeyOf(parts, key), id])),
     ownSpacesRead: parts.ownSpaces !== null,
     strictServiceAccounts: new Set(parts.strictServiceAccounts),
   };

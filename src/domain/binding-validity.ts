@@ -35,7 +35,13 @@ function isForeign(
   space: Space,
 ): boolean {
   if (!ownSpacesRead) return false;
-  const key = spaceKey(binding.registry, binding.space);
-  const declared = policy.spaces.get(key);
-  return declared !== undefined && !declared.adopt && ownSpaces.get(key) !== space.id;
+  const declared = policy.spaces.get(spaceKey(binding.registry, binding.space));
+  const server = policy.registries.get(binding.registry)?.url ?? "";
+  const own = ownSpaces.get(ownSpaceKey(server, binding.space));
+  return declared !== undefined && !declared.adopt && own !== space.id;
+}
+
+/** An id belongs to the server that gave it: a registry that is another server now has no space of Berth's there. */
+export function ownSpaceKey(server: string, space: string): string {
+  return `${server}/${space}`;
 }

@@ -31,7 +31,7 @@ export interface Snapshot {
   readonly strictServiceAccounts: ReadonlySet<string>;
   /** Binding (see pins.ts) → the id that its space had when the binding was first seen. */
   readonly pins: ReadonlyMap<string, number>;
-  /** {@link spaceKey} → the id of the declared space that Berth made or adopted there; 0 while it is being made. */
+  /** Server and space (binding-validity.ts) → the id of the declared space that Berth made or adopted there; 0 while it is being made. */
   readonly ownSpaces: ReadonlyMap<string, number>;
   /** False where nobody keeps such a record, as beside a folder: declared spaces then count as Berth's own. */
   readonly ownSpacesRead: boolean;

@@ -5,6 +5,7 @@
 // Invariant: that a space is to be made is published before Harbor hears of it (id 0), and its id as soon as Harbor
 // has told it; so whoever goes on after a crash can tell Berth's own from what others made.
 
+import { ownSpaceKey } from "../domain/binding-validity.ts";
 import type { Space } from "../domain/catalogue.ts";
 import { type DeclaredSpace, type Registry } from "../domain/policy.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
@@ -85,14 +86,18 @@ export function createSpaceReconciler(needs: SpaceNeeds): SpaceReconciler {
     const snapshot = needs.snapshot();
     if (!snapshot.policyRead || !snapshot.ownSpacesRead) return;
     const { spaces, registries } = snapshot.policy;
-    await gather([...spaces], atATime, async ([key, declared]) => {
+    const declarations = new Map<string, { readonly declared: DeclaredSpace; readonly registry: Registry }>();
+    for (const declared of spaces.values()) {
       const registry = registries.get(declared.registry);
-      if (registry?.type !== "harbor") return;
+      if (registry?.type !== "harbor") continue;
+      declarations.set(ownSpaceKey(registry.url, declared.name), { declared, registry });
+    }
+    await gather([...declarations], atATime, async ([key, { declared, registry }]) => {
       await attempts.run(key, signal, () => keep(key, declared, registry, signal));
     });
-    attempts.keepOnly((key) => spaces.has(key));
+    attempts.keepOnly((key) => declarations.has(key));
     for (const about of [foreign, changedAt, quotas]) {
-      for (const key of about.keys()) if (!spaces.has(key)) about.delete(key);
+      for (const key of about.keys()) if (!declarations.has(key)) about.delete(key);
     }
   }
 

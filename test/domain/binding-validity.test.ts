@@ -35,6 +35,13 @@ describe("a binding", () => {
     ],
     ["nor by naming its id", facts({}), "12 managed/made 7", 7, "not-adopted"],
     ["holds for the declared space that Berth made", facts({ "managed/made": 7 }), "12 managed/made", 7],
+    [
+      "not for one of that id that another server has",
+      facts({ "https://before.test/made": 7 }),
+      "12 managed/made",
+      7,
+      "not-adopted",
+    ],
     ["not for what took its name later", facts({ "managed/made": 7 }), "12 managed/made", 8, "not-adopted"],
     [
       "nor while it is only about to be made",

@@ -80,7 +80,7 @@ describe("suggestSpaces", () => {
     const spaces = new Map([["managed/team-private", { ...declared, storageBytes: null, adopt: false }]]);
     const on = { ...snapshot, policy: { ...snapshot.policy, spaces } };
     expect(suggestSpaces(on, managed, "12", "x", "workspace")).to.not.include("team-private");
-    const own = { ...on, ownSpaces: new Map([["managed/team-private", 3]]) };
+    const own = { ...on, ownSpaces: new Map([["https://harbor.test/team-private", 3]]) };
     expect(suggestSpaces(own, managed, "12", "x", "workspace")).to.include("team-private");
   });
   it("does not suggest what was asked for", () => expect(suggest("library")).to.not.include("library"));

@@ -10,7 +10,7 @@ const second = 1_000;
 const minute = 60_000;
 const gib = 1024 ** 3;
 const signal = new AbortController().signal;
-const key = "managed/team-a";
+const key = "https://managed.test/team-a";
 
 interface Project {
   id: number;
