@@ -45,6 +45,19 @@ export function catalogueOf(server: string, readAt: number, spaces: Iterable<Spa
   return { server, readAt, stale: false, spaces: byName };
 }
 
+/** By registry name. A catalogue is replaced at every beat; its spaces only where something changed. */
+export function haveSameSpaces(
+  a: ReadonlyMap<string, Catalogue>,
+  b: ReadonlyMap<string, Catalogue>,
+): boolean {
+  if (a === b) return true;
+  if (a.size !== b.size) return false;
+  return [...a].every(([name, { server, spaces }]) => {
+    const other = b.get(name);
+    return other?.server === server && other.spaces === spaces;
+  });
+}
+
 export interface SpaceChange {
   readonly name: string;
   readonly kind: "added" | "removed" | "replaced" | "opened" | "closed" | "proxying-changed";

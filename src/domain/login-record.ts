@@ -2,6 +2,7 @@
 // so that a mistake there breaks no pull.
 
 import { z } from "zod";
+import { parsedJson } from "./json.ts";
 import type { Registry } from "./policy.ts";
 
 const schema = z.object({
@@ -33,13 +34,7 @@ export function pullSecretOf(registry: Registry): string | null {
 
 /** Undefined for what is no record of this format. */
 export function parseLoginRecord(text: string): LoginRecord | undefined {
-  let written: unknown;
-  try {
-    written = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  const parsed = schema.safeParse(written);
+  const parsed = schema.safeParse(parsedJson(text));
   if (!parsed.success) return undefined;
   const { registry, server, secret, username, password } = parsed.data;
   return { registry, server, secret, username, password };

@@ -6,6 +6,7 @@
 
 import { z } from "zod";
 import { catalogueOf, type Catalogue, type Space } from "./catalogue.ts";
+import { parsedJson } from "./json.ts";
 
 const namesBegin = "berth-catalogue-";
 
@@ -89,13 +90,7 @@ export function decodeCatalogue(
 
 function spacesIn(text: string): readonly Space[] | undefined {
   if (text.length > maxCatalogueLength) return undefined;
-  let written: unknown;
-  try {
-    written = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  const parsed = schema.safeParse(written);
+  const parsed = schema.safeParse(parsedJson(text));
   return parsed.data?.spaces.map(([name, id, traits]) => ({
     name,
     id,

@@ -7,6 +7,7 @@
 // Keys that this release does not know are passed over, so that a later one can add some and still be read here.
 
 import { z } from "zod";
+import { parsedJson } from "./json.ts";
 import type { LastGoodText } from "./policies.ts";
 import type { WithdrawnDocument } from "./withdrawal.ts";
 
@@ -69,12 +70,8 @@ export function decodePublishedPolicy(text: string): PublishedPolicyReading {
   if (text.length > maxPublishedPolicyLength) {
     return unreadable(`expected at most ${maxPublishedPolicyLength} characters, found ${text.length}`);
   }
-  let written: unknown;
-  try {
-    written = JSON.parse(text);
-  } catch {
-    return unreadable("it is no JSON");
-  }
+  const written = parsedJson(text);
+  if (written === undefined) return unreadable("it is no JSON");
   const parsed = schema.safeParse(written);
   if (!parsed.success) return unreadable(faultOf(parsed.error));
   const { texts, withdrawn, pins, ownSpaces } = parsed.data;

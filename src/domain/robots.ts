@@ -15,6 +15,7 @@
 // spread   no Secret that can be written carries it any more.
 
 import { z } from "zod";
+import { parsedJson } from "./json.ts";
 
 /** A space by name and by id: a robot made for one is no robot for the other that has its name later. */
 export interface RobotSpace {
@@ -107,13 +108,7 @@ export interface RobotRecord {
 
 /** Undefined for what is no record of this format. */
 export function parseRobotRecord(text: string): RobotRecord | undefined {
-  let written: unknown;
-  try {
-    written = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  const parsed = recordSchema.safeParse(written);
+  const parsed = recordSchema.safeParse(parsedJson(text));
   if (!parsed.success) return undefined;
   const { home, workspace, serial, robots } = parsed.data;
   return { home, workspace, serial, robots };

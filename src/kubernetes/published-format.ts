@@ -12,7 +12,7 @@
 import { promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
 import { sha256 } from "../digest.ts";
-import { isObject } from "../domain/json.ts";
+import { isObject, parsedJson } from "../domain/json.ts";
 import { textRecord } from "./kube-object.ts";
 
 export interface Head {
@@ -96,12 +96,8 @@ export function parseHead(data: Readonly<Record<string, string>>): Head | string
 }
 
 function parsedFacts(text: string): Readonly<Record<string, string>> | undefined {
-  try {
-    const parsed: unknown = JSON.parse(text);
-    return isObject(parsed) ? textRecord(parsed) : undefined;
-  } catch {
-    return undefined;
-  }
+  const parsed = parsedJson(text);
+  return isObject(parsed) ? textRecord(parsed) : undefined;
 }
 
 export function isHeadName(name: string): boolean {

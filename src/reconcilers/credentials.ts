@@ -3,7 +3,7 @@
 // on it. It asks nobody and writes nothing.
 
 import { bindingHolds } from "../domain/binding-validity.ts";
-import type { Space } from "../domain/catalogue.ts";
+import { haveSameSpaces, type Space } from "../domain/catalogue.ts";
 import { spaceKey, type Binding, type Policy, type Registry } from "../domain/policy.ts";
 import {
   isLoginOf,
@@ -70,11 +70,6 @@ export interface Credentials {
   missingLogins(): readonly string[];
 }
 
-export interface RecordNames {
-  robots(server: string, workspace: string): string;
-  login(registry: string): string;
-}
-
 /** Long enough for no two of a million to be alike, short enough for a name. */
 const hashLength = 16;
 
@@ -82,9 +77,12 @@ export function shortHash(...parts: readonly string[]): string {
   return sha256(parts.join("\n")).slice(0, hashLength);
 }
 
-export const recordNames: RecordNames = {
-  robots: (server, workspace) => `berth-robot-${shortHash(server)}-${shortHash(workspace)}`,
-  login: (registry) => `berth-login-${shortHash(registry)}`,
+export const recordNames = {
+  robots: (server: string, workspace: string) => recordNames.robotsByHash(server, shortHash(workspace)),
+  /** With the workspace's hash, as a robot's own name has it. */
+  robotsByHash: (server: string, workspaceHash: string) =>
+    `berth-robot-${shortHash(server)}-${workspaceHash}`,
+  login: (registry: string) => `berth-login-${shortHash(registry)}`,
 };
 
 /** Gives the credentials for the facts of now; the same as long as the facts are. */
@@ -123,16 +121,6 @@ function areSameDemand(a: CredentialFacts, b: CredentialFacts): boolean {
     a.snapshot.ownSpaces === b.snapshot.ownSpaces &&
     a.snapshot.ownSpacesRead === b.snapshot.ownSpacesRead
   );
-}
-
-/** A catalogue is replaced at every beat; its spaces only where something changed. */
-function haveSameSpaces(a: Snapshot["catalogues"], b: Snapshot["catalogues"]): boolean {
-  if (a === b) return true;
-  if (a.size !== b.size) return false;
-  return [...a].every(([name, { server, spaces }]) => {
-    const other = b.get(name);
-    return other?.server === server && other.spaces === spaces;
-  });
 }
 
 /** What is wanted, before any credential. */

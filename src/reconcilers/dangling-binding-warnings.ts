@@ -1,5 +1,6 @@
 // Tells administrators of bindings to what is not there. It changes nothing; that is theirs to do.
 
+import { haveSameSpaces } from "../domain/catalogue.ts";
 import { danglingBindings } from "../domain/dangling-bindings.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
 import type { Log } from "../log.ts";
@@ -24,7 +25,7 @@ export function startDanglingBindingWarnings({ state, log }: DanglingBindingWarn
   return state.subscribe((current, previous) => {
     const isSame =
       current.policy === previous.policy &&
-      current.catalogues === previous.catalogues &&
+      haveSameSpaces(current.catalogues, previous.catalogues) &&
       current.namespaces === previous.namespaces;
     if (!isSame) look(current);
   });

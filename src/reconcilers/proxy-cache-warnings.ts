@@ -1,6 +1,7 @@
 // Tells administrators of proxy caches that every namespace may use: one such space opens the whole registry behind
 // it, which is easily done and seldom meant. It changes nothing; that is theirs to do.
 
+import { haveSameSpaces } from "../domain/catalogue.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
 import { openProxyCaches } from "../domain/visibility.ts";
 import type { Log } from "../log.ts";
@@ -32,6 +33,8 @@ export function startProxyCacheWarnings({ state, log }: ProxyCacheWarningsNeeds)
 
   look(state.snapshot());
   return state.subscribe((current, previous) => {
-    if (current.policy !== previous.policy || current.catalogues !== previous.catalogues) look(current);
+    const isSame =
+      current.policy === previous.policy && haveSameSpaces(current.catalogues, previous.catalogues);
+    if (!isSame) look(current);
   });
 }

@@ -26,7 +26,7 @@ import { homeOn } from "../domain/wanted-robots.ts";
 import { gather } from "../gather.ts";
 import type { Log } from "../log.ts";
 import { createAttempts } from "./attempts.ts";
-import { shortHash, type Credentials } from "./credentials.ts";
+import { recordNames, shortHash, type Credentials } from "./credentials.ts";
 
 /** What Harbor does with robots; harbor/robot-accounts.ts and harbor/token-service.ts, with the login of the home. */
 export interface RobotApi {
@@ -165,7 +165,7 @@ export function createRobotReconciler(needs: RobotNeeds): RobotReconciler {
   function isOrphan(robot: SeenRobot, home: RobotHome, texts: ReadonlyMap<string, string>): boolean {
     const { begin, workspace = "", serial } = ourName.exec(robot.fullName)?.groups ?? {};
     if (begin !== beginOfNames(home.server)) return false;
-    const name = `berth-robot-${shortHash(home.server)}-${workspace}`;
+    const name = recordNames.robotsByHash(home.server, workspace);
     const text = texts.get(name);
     if (text === undefined) return !needs.credentials().wantedRobots().has(name);
     const record = parseRobotRecord(text);

@@ -5,6 +5,7 @@ import {
   catalogueOf,
   changesBetween,
   describeChanges,
+  haveSameSpaces,
   succeed,
   type Catalogue,
   type Space,
@@ -207,5 +208,32 @@ describe("the successor of a catalogue", () => {
         expect(successor.catalogue.spaces.size).to.equal(known.spaces.size);
       }),
     );
+  });
+});
+
+describe("the spaces of all registries", () => {
+  const team = [spaceOf("team-a")];
+  const first = catalogueOf("https://one.test", 1, team);
+  const rows: [title: string, a: Record<string, Catalogue>, b: Record<string, Catalogue>, same: boolean][] = [
+    ["are the same though read later", { one: first }, { one: { ...first, readAt: 2 } }, true],
+    ["are others where the map is", { one: first }, { one: catalogueOf("https://one.test", 1, team) }, false],
+    [
+      "are others on another server",
+      { one: first },
+      { one: { ...first, server: "https://two.test" } },
+      false,
+    ],
+    ["are others with a registry more", { one: first }, { one: first, two: first }, false],
+    ["are others under another name", { one: first }, { two: first }, false],
+  ];
+  for (const [title, a, b, same] of rows) {
+    it(title, () => {
+      expect(haveSameSpaces(new Map(Object.entries(a)), new Map(Object.entries(b)))).to.equal(same);
+    });
+  }
+
+  it("are the same in one map", () => {
+    const all = new Map([["one", first]]);
+    expect(haveSameSpaces(all, all)).to.equal(true);
   });
 });
