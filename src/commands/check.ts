@@ -1,11 +1,11 @@
 // Judges manifests with the decision of admission, and no server. It writes nothing anywhere, and counts pull
 // secrets as present: manifests are judged as written.
 
-import { isObject } from "../domain/json.ts";
 import { styleText } from "node:util";
-import { decide, questionAbout, type FinalVerdict } from "../domain/decision.ts";
+import { decide, type FinalVerdict } from "../domain/decision.ts";
 import { nothingToAsk } from "../domain/knowledge.ts";
-import { builtInKinds, groupOf, isMirrorPod, readWorkload, type WorkloadKinds } from "../domain/pod-spec.ts";
+import { questionOfManifest } from "../domain/manifest-question.ts";
+import { builtInKinds, type WorkloadKinds } from "../domain/pod-spec.ts";
 import { reportOf, type Report } from "../domain/report.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
 import { readManifestsAt } from "../files/manifest-files.ts";
@@ -68,32 +68,14 @@ function judgeManifest(
   manifest: Manifest,
   defaultNamespace: string,
 ): readonly Judged[] {
-  const { apiVersion, kind } = manifest;
-  const paths = kinds.get(`${groupOf(apiVersion)}/${kind}`);
-  if (paths === undefined) return [];
-  const { name = "", namespace = defaultNamespace } = namesOf(manifest);
-  const workload = readWorkload(paths, manifest);
-  const verdict = decide(
-    snapshot,
-    questionAbout(namespace, workload.images, {
-      malformed: workload.malformed,
-      mirrorPodOfNode: kind === "Pod" && isMirrorPod(manifest),
-      knowledge: nothingToAsk,
-    }),
-  );
+  const found = questionOfManifest(kinds, manifest, defaultNamespace);
+  if (found === undefined) return [];
+  const { subject, question, mirrorPod } = found;
+  // What `kubectl get pods` shows is there already, the nodes' own Pods among it.
+  const verdict = decide(snapshot, { ...question, mirrorPodOfNode: mirrorPod, knowledge: nothingToAsk });
   if (verdict.kind === "not-known-yet") throw new Error("a decision with final knowledge asked for more");
-  const subject = { source, kind, namespace, name };
-  return [{ report: reportOf(snapshot, subject, verdict, { suggest: "workspace" }), verdict }];
-}
-
-/** An empty text is none, as for the API server. */
-function namesOf({ metadata }: Manifest): { readonly name?: string; readonly namespace?: string } {
-  if (!isObject(metadata)) return {};
-  const { name, namespace } = metadata;
-  return {
-    ...(typeof name === "string" ? { name } : {}),
-    ...(typeof namespace === "string" && namespace !== "" ? { namespace } : {}),
-  };
+  const reader = { suggest: "workspace", view: "platform" } as const;
+  return [{ report: reportOf(snapshot, { source, ...subject }, verdict, reader), verdict }];
 }
 
 /** A registry that was never read says nothing about its images. */

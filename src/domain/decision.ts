@@ -4,7 +4,7 @@
 import { bindingFault } from "./binding-validity.ts";
 import type { Space } from "./catalogue.ts";
 import { parseImageReference, type ImageReference, type Malformation } from "./image-reference.ts";
-import { noKnowledge, type Knowledge, type Unavailable, type Unknown } from "./knowledge.ts";
+import { noKnowledge, readingSince, type Knowledge, type Unavailable, type Unknown } from "./knowledge.ts";
 import { spaceKey, type Registry } from "./policy.ts";
 import type { ImageUse } from "./pod-spec.ts";
 import type { AllowReason, ImageRefusalReason } from "./reasons.ts";
@@ -247,12 +247,10 @@ function judgeSpace(at: Case, name: string, unknowns: Unknown[]): Judgement | un
 
   const key = spaceKey(registry.name, name);
   const answer = question.knowledge.spaces.get(key);
-  const reading = answer?.kind === "read" ? answer.reading : undefined;
-  // Of two readings the newer wins.
-  const fresh = reading !== undefined && reading.readAt >= catalogue.readAt;
-  const space = fresh ? reading.space : (catalogue.spaces.get(name) ?? null);
+  const fresh = readingSince(catalogue, answer);
+  const space = fresh === undefined ? (catalogue.spaces.get(name) ?? null) : fresh.space;
 
-  const mistrusted = catalogue.stale && snapshot.rules.stale === "refuse-unbound" && !fresh;
+  const mistrusted = catalogue.stale && snapshot.rules.stale === "refuse-unbound" && fresh === undefined;
   const isPublic = space !== null && visibilityOn(registry, space) === "public";
   if (isPublic && !mistrusted) return allow(found, "public-space", false);
 
@@ -264,8 +262,7 @@ function judgeSpace(at: Case, name: string, unknowns: Unknown[]): Judgement | un
     unknowns.push({ what: "space", registry: registry.name, space: name });
     return undefined;
   }
-  if (reading !== undefined || !isSpaceName(name)) return judged;
-  return answer?.kind === "unavailable" ? { ...judged, unanswered: answer.why } : judged;
+  return answer?.kind === "unavailable" && isSpaceName(name) ? { ...judged, unanswered: answer.why } : judged;
 }
 
 /** A space that is private, or not there, or public by a catalogue too old to be believed. */

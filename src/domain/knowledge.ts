@@ -1,7 +1,7 @@
 // What a decision may ask of the outside, and what the outside answered. The core asks for knowledge and never
 // fetches: an adapter looks up, and the decision is made again with the answers.
 
-import type { SpaceReading } from "./catalogue.ts";
+import type { Catalogue, SpaceReading } from "./catalogue.ts";
 
 /** Something that the snapshot does not say, and that one look-up could. */
 export type Unknown =
@@ -37,3 +37,12 @@ export interface Knowledge {
 export const noKnowledge: Knowledge = { spaces: new Map(), grants: new Map(), final: false };
 /** For judging offline: the snapshot is all there is. */
 export const nothingToAsk: Knowledge = { spaces: new Map(), grants: new Map(), final: true };
+
+/** The reading of a look-up where it counts: of two readings the newer wins. */
+export function readingSince(
+  catalogue: Catalogue,
+  answer: SpaceAnswer | undefined,
+): SpaceReading | undefined {
+  const reading = answer?.kind === "read" ? answer.reading : undefined;
+  return reading !== undefined && reading.readAt >= catalogue.readAt ? reading : undefined;
+}

@@ -53,3 +53,18 @@ export function publicReason(
   if (reason !== "space-unknown") return reason;
   return workspace === null ? "namespace-without-workspace" : "space-not-bound";
 }
+
+/** Who reads: people of a namespace, or those who may see all of the platform. */
+export type View = "tenant" | "platform";
+
+/** An allowance tells nobody anything of others: the reason is as it is. */
+export function shownReason(
+  judgement:
+    | { readonly allowed: true; readonly reason: AllowReason }
+    | { readonly allowed: false; readonly reason: ImageRefusalReason; readonly workspace: string | null },
+  view: View,
+): AllowReason | ImageRefusalReason {
+  return judgement.allowed || view === "platform"
+    ? judgement.reason
+    : publicReason(judgement.reason, judgement.workspace);
+}

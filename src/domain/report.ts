@@ -2,6 +2,7 @@
 // the API answers with. Keys are always present; what does not apply is null.
 
 import { pullSecretName, type FinalVerdict, type Judgement } from "./decision.ts";
+import { shownReason, type View } from "./reasons.ts";
 import { refusalMessage, type Audience } from "./refusal.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -37,11 +38,15 @@ export interface ImageReport {
   readonly reason: string;
 }
 
+export interface Reader extends Audience {
+  readonly view: View;
+}
+
 export function reportOf(
   snapshot: Snapshot,
   { source, kind, namespace, name }: Subject,
   verdict: FinalVerdict,
-  audience: Audience,
+  reader: Reader,
 ): Report {
   return {
     source,
@@ -51,21 +56,15 @@ export function reportOf(
     workspace: snapshot.namespaces.get(namespace) ?? null,
     verdict: verdict.kind === "refuse" ? "refuse" : "allow",
     pullSecret: verdict.kind === "allow-with-pull-secret" ? pullSecretName : null,
-    message:
-      verdict.kind === "refuse" ? refusalMessage(snapshot, namespace, verdict.refusals, audience) : null,
-    images: verdict.judgements.flatMap(imageReport),
+    message: verdict.kind === "refuse" ? refusalMessage(snapshot, namespace, verdict.refusals, reader) : null,
+    images: verdict.judgements.flatMap((judgement) => imageReport(judgement, reader.view)),
   };
 }
 
-function imageReport({
-  use,
-  reference,
-  registry,
-  space,
-  allowed,
-  reason,
-}: Judgement): readonly ImageReport[] {
+function imageReport(judgement: Judgement, view: View): readonly ImageReport[] {
+  const { use, reference, allowed } = judgement;
   if (use === null) return [];
+  const { registry, space } = shownPlace(judgement, view);
   return [
     {
       path: use.path,
@@ -78,7 +77,21 @@ function imageReport({
       registry: registry?.name ?? null,
       space,
       allowed,
-      reason,
+      reason: shownReason(judgement, view),
     },
   ];
+}
+
+/**
+ * The registry and the space of an image, as far as they are for the reader. Of a registry that may be another
+ * workspace's, a tenant reads no more than the refusal says: its name where the reason is that it is another's.
+ */
+export function shownPlace(
+  { registry, space, reason }: Judgement,
+  view: View,
+): Pick<Judgement, "registry" | "space"> {
+  const isOfWorkspace = typeof registry?.workspace === "string";
+  if (view === "platform" || !isOfWorkspace) return { registry, space };
+  if (reason === "registry-of-another-workspace") return { registry, space: null };
+  return reason === "namespace-unknown" ? { registry: null, space: null } : { registry, space };
 }

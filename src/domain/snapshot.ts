@@ -77,3 +77,7 @@ export function missingParts(snapshot: Snapshot): readonly string[] {
 export function danglingExemptions({ policy, namespaces, namespacesRead }: Snapshot): readonly string[] {
   return namespacesRead ? [...policy.exemptNamespaces].filter((name) => !namespaces.has(name)) : [];
 }
+
+export function danglingExemptionInWords(name: string): string {
+  return `exemptNamespaces: there is no namespace "${name}"; whoever creates one of that name is out of every rule`;
+}

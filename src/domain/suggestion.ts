@@ -1,12 +1,11 @@
 // What else a refused namespace may use: the spaces it may see, nearest names first. It never names a private
 // space that is not bound to the namespace's workspace, since that would tell a tenant of other tenants' spaces.
 
-import { bindingHolds } from "./binding-validity.ts";
-import type { Catalogue } from "./catalogue.ts";
+import type { Space } from "./catalogue.ts";
 import { editDistance } from "./edit-distance.ts";
-import type { Binding, Policy, Registry } from "./policy.ts";
+import type { Registry } from "./policy.ts";
 import type { Snapshot } from "./snapshot.ts";
-import { visibilityOn } from "./visibility.ts";
+import { bindingsOf, publicSpaces, spacesBoundBy } from "./space-lists.ts";
 
 /** Enough to choose from, short enough to read. */
 const maxSuggestions = 5;
@@ -26,10 +25,12 @@ export function suggestSpaces(
 ): readonly string[] {
   const catalogue = snapshot.catalogues.get(registry.name);
   if (catalogue === undefined) return [];
-  const names = new Set(around(publicNames(registry, catalogue), wanted));
-  if (audience === "workspace" && workspace !== null) {
-    for (const name of boundNames(snapshot, registry, workspace, catalogue)) names.add(name);
+  const open = [...around(publicSpaces({ registry, catalogue }), wanted)];
+  if (audience === "workspace") {
+    const bindings = bindingsOf(snapshot.policy, workspace).slice(0, maxCompared);
+    open.push(...spacesBoundBy(bindings, { registry, catalogue }, snapshot));
   }
+  const names = new Set(open.map(({ name }) => name));
   names.delete(wanted);
   return [...names]
     .map((name) => ({ name, distance: distance(wanted, name) }))
@@ -38,70 +39,18 @@ export function suggestSpaces(
     .map(({ name }) => name);
 }
 
-/** Sorted once a catalogue's spaces: they are never edited, so what was sorted stays right. */
-const sortedPublicNames = new WeakMap<Catalogue["spaces"], readonly string[]>();
-/** The same where the policy has proxy caches count as private. */
-const sortedWithoutProxyCaches: typeof sortedPublicNames = new WeakMap();
-
-function publicNames(registry: Registry, catalogue: Catalogue): readonly string[] {
-  const sorted = registry.treatsProxyCachesAsPrivate ? sortedWithoutProxyCaches : sortedPublicNames;
-  const known = sorted.get(catalogue.spaces);
-  if (known !== undefined) return known;
-  const names: string[] = [];
-  for (const space of catalogue.spaces.values()) {
-    if (visibilityOn(registry, space) === "public") names.push(space.name);
-  }
-  names.sort();
-  sorted.set(catalogue.spaces, names);
-  return names;
-}
-
 /** The part of a sorted list that lies around the place where `wanted` would stand. */
-function around(sorted: readonly string[], wanted: string): readonly string[] {
+function around(sorted: readonly Space[], wanted: string): readonly Space[] {
   if (sorted.length <= maxCompared) return sorted;
   let low = 0;
   let high = sorted.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((sorted[middle] ?? "") < wanted) low = middle + 1;
+    if ((sorted[middle]?.name ?? "") < wanted) low = middle + 1;
     else high = middle;
   }
   const start = Math.min(Math.max(0, low - maxCompared / 2), sorted.length - maxCompared);
   return sorted.slice(start, start + maxCompared);
-}
-
-/** The spaces of this registry that are bound to the workspace and still those that the binding meant. */
-function boundNames(
-  snapshot: Snapshot,
-  registry: Registry,
-  workspace: string,
-  catalogue: Catalogue,
-): readonly string[] {
-  const bindings = bindingsByWorkspace(snapshot.policy).get(workspace) ?? [];
-  const names: string[] = [];
-  for (const binding of bindings.slice(0, maxCompared)) {
-    if (binding.registry !== registry.name) continue;
-    const space = catalogue.spaces.get(binding.space);
-    if (space !== undefined && bindingHolds(snapshot, binding, space)) names.push(binding.space);
-  }
-  return names;
-}
-
-const groupedBindings = new WeakMap<Policy, ReadonlyMap<string, readonly Binding[]>>();
-
-function bindingsByWorkspace(policy: Policy): ReadonlyMap<string, readonly Binding[]> {
-  const known = groupedBindings.get(policy);
-  if (known !== undefined) return known;
-  const grouped = new Map<string, Binding[]>();
-  for (const byWorkspace of policy.bindings.values()) {
-    for (const binding of byWorkspace.values()) {
-      const group = grouped.get(binding.workspace);
-      if (group === undefined) grouped.set(binding.workspace, [binding]);
-      else group.push(binding);
-    }
-  }
-  groupedBindings.set(policy, grouped);
-  return grouped;
 }
 
 /** Names further apart than this are not alike; they sort by the alphabet. */

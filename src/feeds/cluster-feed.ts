@@ -6,7 +6,7 @@ import { parsePolicy, replayLastGood, type ParsedPolicies } from "../domain/poli
 import { formatProblem } from "../domain/policy-problem.ts";
 import type { Policy, PolicyConfigMap, PolicyProblem } from "../domain/policy.ts";
 import type { PublishedPolicy } from "../domain/published-policy.ts";
-import { danglingExemptions } from "../domain/snapshot.ts";
+import { danglingExemptionInWords, danglingExemptions } from "../domain/snapshot.ts";
 import {
   mergeWithdrawn,
   pruneWithdrawn,
@@ -131,7 +131,10 @@ export function startClusterFeed(needs: ClusterFeedNeeds): ClusterFeed {
       problem.severity,
       formatProblem(problem),
     ]);
-    const dangling = danglingExemptions(snapshot).map((name): Said => ["warning", danglingText(name)]);
+    const dangling = danglingExemptions(snapshot).map((name): Said => [
+      "warning",
+      danglingExemptionInWords(name),
+    ]);
     reported = sayNew([...problems, ...dangling], reported, log);
   }
 
@@ -184,10 +187,6 @@ function isSameList<T>(one: readonly T[], other: readonly T[]): boolean {
 }
 
 type Said = readonly [severity: PolicyProblem["severity"], line: string];
-
-function danglingText(name: string): string {
-  return `exemptNamespaces: there is no namespace "${name}"; whoever creates one of that name is out of every rule`;
-}
 
 /** Logs each problem once, for as long as it stays. Returns what has been said. */
 function sayNew(problems: readonly Said[], reported: ReadonlySet<string>, log: Log): ReadonlySet<string> {
