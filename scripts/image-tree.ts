@@ -225,7 +225,16 @@ function confine(root: string, image: Stage): Confinement {
 }
 
 async function tryServing({ start }: Confinement): Promise<void> {
-  const ports = ["--webhook-port", "0", "--operations-port", "0", "--bind-address", "127.0.0.1"];
+  const ports = [
+    "--webhook-port",
+    "0",
+    "--people-port",
+    "0",
+    "--operations-port",
+    "0",
+    "--bind-address",
+    "127.0.0.1",
+  ];
   const child = start("serve", "--from", "/manifests", ...ports, "--drain", "0s");
   const ended = once(child, "exit") as Promise<[number | null, string | null]>;
   try {

@@ -90,6 +90,12 @@ export function createMetrics(version: string, options: { readonly processMetric
       "outcome",
     ]),
     registryUp: gauge("registry_up", "1 when the last listing of the registry succeeded.", ["registry"]),
+    peopleRequestDuration: histogram(
+      "people_request_duration_seconds",
+      "Answers of the image selector's API, by route and HTTP status.",
+      ["route", "status"],
+      requestBuckets,
+    ),
     registryRequestDuration: histogram(
       "registry_request_duration_seconds",
       "Requests to a registry.",

@@ -35,6 +35,14 @@ const port = z
   .regex(/^[0-9]{1,5}$/, "expected a port from 0 to 65535, 0 for any free one")
   .transform(Number)
   .refine((number) => number <= 65_535, "expected a port from 0 to 65535, 0 for any free one");
+/** A number, or what switches it off. */
+const portOrOff = z.string().transform((text, context): number | "off" => {
+  if (text === "off") return text;
+  const parsed = port.safeParse(text);
+  if (parsed.success) return parsed.data;
+  context.addIssue("expected a port from 0 to 65535, 0 for any free one, or off");
+  return z.NEVER;
+});
 const dnsLabelOf = (what: string) =>
   z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, `expected the name of a ${what}`);
 const dnsLabel = dnsLabelOf("namespace");
@@ -48,6 +56,22 @@ const namespaces = z.string().transform((text, context): readonly string[] => {
   const areNames = names.every((name) => dnsLabel.safeParse(name).success);
   if (areNames && names.length <= maxNamespaces) return [...new Set(names)];
   context.addIssue(`expected names of namespaces, separated by commas, at most ${maxNamespaces}`);
+  return z.NEVER;
+});
+/** Each is somebody whose word about others is believed. */
+const maxCommonNames = 20;
+/** The bound of X.520. */
+const maxCommonNameLength = 64;
+const commonNames = z.string().transform((text, context): readonly string[] => {
+  const names = text
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+  if (names.length <= maxCommonNames && names.every((name) => name.length <= maxCommonNameLength))
+    return [...new Set(names)];
+  context.addIssue(
+    `expected common names of certificates, separated by commas, at most ${maxCommonNames} of ${maxCommonNameLength} characters`,
+  );
   return z.NEVER;
 });
 const labelKey = z
@@ -148,6 +172,12 @@ export const settingSpecs = {
   ),
   logLevel: setting("LEVEL", oneOf("debug", "info", "warn", "error"), "info", "least level that is logged"),
   webhookPort: setting("PORT", port, "8443", "HTTPS for the API server"),
+  peoplePort: setting(
+    "PORT",
+    portOrOff,
+    "8444",
+    "HTTPS for people: the image selector and its API; off switches it off",
+  ),
   operationsPort: setting("PORT", port, "8080", "HTTP: /livez, /readyz, /metrics"),
   bindAddress: optional("ADDRESS", text, "address to listen on; by default all, IPv6 and IPv4"),
   serviceName: setting(
@@ -180,6 +210,23 @@ export const settingSpecs = {
   certificateFile: optional("FILE", text, "PEM: certificate and chain, in the place of one that Berth makes"),
   keyFile: optional("FILE", text, "PEM: private key of --certificate-file, without passphrase"),
   webhookClientCa: optional("FILE", text, "PEM: answer only clients with a certificate of this CA"),
+  peopleCertificateFile: optional(
+    "FILE",
+    text,
+    "PEM: certificate and chain of the people's port, by the names that browsers know it by; without it that port shows the webhook's",
+  ),
+  peopleKeyFile: optional("FILE", text, "PEM: private key of --people-certificate-file, without passphrase"),
+  peopleProxyCa: optional(
+    "FILE",
+    text,
+    "PEM: CA of a proxy that signs people in; with a certificate of it the headers X-Remote-User, X-Remote-Group, X-Remote-Uid and X-Remote-Extra-... say who asks",
+  ),
+  peopleProxyNames: setting(
+    "NAMES",
+    commonNames,
+    "",
+    "common names of that proxy's certificates, separated by commas; by default any certificate of --people-proxy-ca",
+  ),
   podTemplates: setting(
     "KINDS",
     podTemplates,
@@ -264,6 +311,16 @@ function checkTogether(settings: Settings): Settings {
     throw new SettingsError(
       `--certificate-file and --key-file are not for --certificate-mode ${certificateMode}`,
     );
+  }
+  const { peopleCertificateFile, peopleKeyFile, peopleProxyCa, peopleProxyNames } = settings;
+  if ((peopleCertificateFile === undefined) !== (peopleKeyFile === undefined)) {
+    throw new SettingsError("--people-certificate-file and --people-key-file need each other");
+  }
+  if (peopleProxyCa === undefined && peopleProxyNames.length > 0) {
+    throw new SettingsError("--people-proxy-names needs --people-proxy-ca: the CA of those certificates");
+  }
+  if (peopleProxyCa !== undefined && from !== undefined) {
+    throw new SettingsError("--people-proxy-ca needs a cluster: with --from nobody has to sign in");
   }
   if (certificateMode === "managed" && from !== undefined) {
     throw new SettingsError("--certificate-mode managed needs a cluster: a folder has no Secret to keep");

@@ -40,7 +40,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   demo: ["demo", "domain", ...floorOne, "yaml", "node-forge", "node:*"],
   feeds: ["feeds", "domain", ...floorOne],
   reconcilers: ["reconcilers", "domain", ...floorOne],
-  http: ["http", "domain", ...floorOne, "express", "node:*"],
+  http: ["http", "domain", ...floorOne, "express", "lru-cache", "zod", "node:*"],
+  // Runs in the browser: of the rest of the house it knows the shapes of the API, as types.
+  page: ["page", "preact", "http/people-shapes.ts"],
   commands: ["*"],
   "main.ts": ["*"],
 };

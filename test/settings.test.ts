@@ -35,6 +35,7 @@ describe("settings", () => {
       stale: "serve",
       logLevel: "info",
       webhookPort: 8443,
+      peoplePort: 8444,
       operationsPort: 8080,
       serviceName: "berth",
       certificateMode: "auto",
@@ -43,6 +44,7 @@ describe("settings", () => {
       leafLifetime: 7 * 86_400_000,
       clusterName: "cluster",
       harborClusters: [],
+      peopleProxyNames: [],
       robotDays: 30,
       namespaceGuard: "enforce",
       drain: 15_000,
@@ -54,6 +56,7 @@ describe("settings", () => {
     ["catalogueInterval", "--catalogue-interval", "BERTH_CATALOGUE_INTERVAL"],
     ["webhookClientCa", "--webhook-client-ca", "BERTH_WEBHOOK_CLIENT_CA"],
     ["podTemplates", "--pod-templates", "BERTH_POD_TEMPLATES"],
+    ["peopleProxyCa", "--people-proxy-ca", "BERTH_PEOPLE_PROXY_CA"],
   ];
   for (const [name, flag, variable] of named) {
     it(`${name} is ${flag} and ${variable}`, () => {
@@ -95,6 +98,8 @@ describe("settings", () => {
     ["leafLifetime", "168h", 7 * 86_400_000],
     ["webhookPort", "0", 0],
     ["operationsPort", "65535", 65_535],
+    ["peoplePort", "0", 0],
+    ["peoplePort", "off", "off"],
     ["namespace", "a", "a"],
     ["namespace", "a".repeat(63), "a".repeat(63)],
     ["workspaceLabel", "team", "team"],
@@ -112,6 +117,11 @@ describe("settings", () => {
   it("harborClusters is a list of namespaces, each once, with or without blanks", () => {
     const { harborClusters } = readSettings({}, { BERTH_HARBOR_CLUSTERS: "registry, team-a,,registry" });
     expect(harborClusters).to.deep.equal(["registry", "team-a"]);
+  });
+
+  it("peopleProxyNames is a list of common names, each once, blanks inside included", () => {
+    const flags = { peopleProxyCa: "ca.crt", peopleProxyNames: "front-proxy, Berth Gateway,,front-proxy" };
+    expect(readSettings(flags, {}).peopleProxyNames).to.deep.equal(["front-proxy", "Berth Gateway"]);
   });
 
   const invalid: [name: SettingName, text: string, expected: RegExp][] = [
@@ -140,6 +150,11 @@ describe("settings", () => {
     ["webhookPort", "https", /expected a port/],
     ["webhookPort", "0x50", /expected a port/],
     ["operationsPort", "8080.0", /expected a port/],
+    ["operationsPort", "off", /expected a port/],
+    ["peoplePort", "65536", /expected a port from 0 to 65535, 0 for any free one, or off/],
+    ["peoplePort", "no", /or off/],
+    ["peopleProxyNames", "a".repeat(65), /expected common names .*, at most 20 of 64 characters/],
+    ["peopleProxyNames", Array.from({ length: 21 }, (_, n) => `n${n}`).join(), /at most 20/],
     ["namespace", "Berth", /expected the name of a namespace/],
     ["namespace", "berth.system", /expected the name of a namespace/],
     ["namespace", "berth-", /expected the name of a namespace/],
@@ -194,6 +209,22 @@ describe("settings", () => {
       expect(failureOf({ certificateMode: "managed", certificateFile: "a", keyFile: "b" })).to.equal(
         "--certificate-file and --key-file are not for --certificate-mode managed",
       );
+    });
+    it("files of the people's port have to be named, both", () => {
+      const needs = /^--people-certificate-file and --people-key-file need each other$/;
+      expect(failureOf({ peopleCertificateFile: "a" })).to.match(needs);
+      expect(failureOf({}, { BERTH_PEOPLE_KEY_FILE: "b" })).to.match(needs);
+      for (const certificateMode of ["managed", "self-signed", "auto"]) {
+        const files = { peopleCertificateFile: "a", peopleKeyFile: "b" };
+        expect(failureOf({ certificateMode, ...files })).to.equal("it is valid");
+      }
+    });
+    it("names of a proxy need the CA of their certificates, and a proxy a cluster", () => {
+      expect(failureOf({ peopleProxyNames: "front-proxy" })).to.equal(
+        "--people-proxy-names needs --people-proxy-ca: the CA of those certificates",
+      );
+      expect(failureOf({ peopleProxyCa: "ca.crt" })).to.equal("it is valid");
+      expect(failureOf({ peopleProxyCa: "ca.crt", from: "." })).to.match(/--people-proxy-ca needs a cluster/);
     });
     it("a managed certificate needs a cluster", () => {
       expect(failureOf({ certificateMode: "managed", from: "." })).to.match(/managed needs a cluster/);

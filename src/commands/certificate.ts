@@ -1,4 +1,4 @@
-// The webhook's certificate, from wherever the settings say.
+// The webhook's certificate and that of the people's port, from wherever the settings say.
 
 import { X509Certificate } from "node:crypto";
 import type { Certificate } from "../http/server.ts";
@@ -25,6 +25,15 @@ export interface OpenCertificate extends Stoppable {
   onChange(listener: (certificate: Certificate) => void): void;
 }
 
+/** That of the people's port. */
+export interface PeopleCertificate extends Stoppable {
+  /** Undefined as long as there is none to serve. */
+  current(): Certificate | undefined;
+  /** Of a certificate of its own; that of the webhook is told of there. */
+  validities(): Validities;
+  onChange(listener: (certificate: Certificate) => void): void;
+}
+
 export type Validities = Readonly<Record<string, { readonly from: number; readonly to: number }>>;
 
 export async function openCertificate(
@@ -42,6 +51,25 @@ export async function openCertificate(
   }
 }
 
+/** That of the webhook, unless the settings name files for it. */
+export async function openPeopleCertificate(
+  { peopleCertificateFile, peopleKeyFile }: Settings,
+  log: Log,
+  webhook: OpenCertificate,
+): Promise<PeopleCertificate> {
+  if (peopleCertificateFile === undefined || peopleKeyFile === undefined) {
+    return {
+      current: () => webhook.current(),
+      validities: () => ({}),
+      onChange: (listener) => webhook.onChange(listener),
+      stop: () => Promise.resolve(),
+    };
+  }
+  const files = { certificateFile: peopleCertificateFile, keyFile: peopleKeyFile };
+  const served = await serveFiles(files, log);
+  return { ...served, validities: () => validitiesOf({ people: served.current().certificate }) };
+}
+
 async function openManaged(
   settings: Settings,
   log: Log,
@@ -55,7 +83,7 @@ async function openManaged(
     secret: stores.caSecret,
     configurations: stores.webhookConfigurations,
     authority,
-    names: [...serviceNamesOf(settings), ...urlNamesOf(settings), "localhost"],
+    names: [...namesOf(settings), "localhost"],
     caLifetimeMs: settings.caLifetime,
     leafLifetimeMs: settings.leafLifetime,
     keepsBundle: settings.caBundle === "keep",
@@ -97,7 +125,7 @@ async function openManaged(
 async function openSelfSigned(settings: Settings): Promise<OpenCertificate> {
   const { selfSigned } = await import("../certificates/self-signed.ts");
   const addresses = ["localhost", "127.0.0.1", "::1"];
-  const names = new Set([...addresses, ...serviceNamesOf(settings), ...urlNamesOf(settings)]);
+  const names = new Set([...addresses, ...namesOf(settings)]);
   const current = await selfSigned([...names], Date.now());
   const { certificate, ca } = current;
   return {
@@ -116,10 +144,22 @@ async function openFiles({ certificateFile, keyFile }: Settings, log: Log): Prom
   if (certificateFile === undefined || keyFile === undefined) {
     throw new SettingsError("--certificate-mode files needs --certificate-file and --key-file");
   }
+  const served = await serveFiles({ certificateFile, keyFile }, log);
+  return {
+    ...served,
+    ca: () => undefined,
+    trust: () => ({ ca: served.current().certificate, name: undefined }),
+    validities: () => validitiesOf({ webhook: served.current().certificate }),
+    configured: () => ({}),
+    problems: () => [],
+  };
+}
+
+/** Read now, and again whenever they change. */
+async function serveFiles(files: { readonly certificateFile: string; readonly keyFile: string }, log: Log) {
   const { readCertificateFiles, watchCertificateFiles } =
     await import("../certificates/certificate-files.ts");
-  const files = { certificateFile, keyFile };
-  let current = await readCertificateFiles(files);
+  let current: Certificate = await readCertificateFiles(files);
   const listeners = new Set<(certificate: Certificate) => void>();
   const watch = watchCertificateFiles(files, current, {
     log,
@@ -130,18 +170,23 @@ async function openFiles({ certificateFile, keyFile }: Settings, log: Log): Prom
   });
   return {
     current: () => current,
-    ca: () => undefined,
-    trust: () => ({ ca: current.certificate, name: undefined }),
-    validities: () => validitiesOf({ webhook: current.certificate }),
-    configured: () => ({}),
-    problems: () => [],
-    onChange: (listener) => void listeners.add(listener),
+    onChange: (listener: (certificate: Certificate) => void) => void listeners.add(listener),
     stop: () => watch.stop(),
   };
 }
 
+/** Of both ports, since one certificate serves them. */
+function namesOf(settings: Settings): readonly string[] {
+  const { serviceName, namespace } = settings;
+  const ofPeople = serviceNamesOf({ serviceName: `${serviceName}-people`, namespace });
+  return [...serviceNamesOf(settings), ...ofPeople, ...urlNamesOf(settings)];
+}
+
 /** The one by which the API server calls it first; the others are for people and programs in the cluster. */
-function serviceNamesOf({ serviceName, namespace }: Settings): readonly [string, string, string] {
+function serviceNamesOf({
+  serviceName,
+  namespace,
+}: Pick<Settings, "serviceName" | "namespace">): readonly [string, string, string] {
   return [`${serviceName}.${namespace}.svc`, `${serviceName}.${namespace}`, serviceName];
 }
 

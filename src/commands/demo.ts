@@ -7,8 +7,10 @@ import { styleText } from "node:util";
 import Table from "cli-table3";
 import { selfSigned } from "../certificates/self-signed.ts";
 import {
+  archiveRepositories,
   attempts,
   harborHost,
+  sampleRepositories,
   sampleSpaces,
   writeSampleCluster,
   type Attempt,
@@ -36,7 +38,10 @@ export async function demo(
     adminPassword: password,
     projects: sampleSpaces,
   });
-  const archive = await startStandInRegistry({ key: certificate.key, cert: certificate.certificate });
+  for (const [repository, tags] of Object.entries(sampleRepositories))
+    for (const tag of tags) harbor.repositories.push(repository, { tags: [tag], sizeBytes: 48_100_000 });
+  const tls = { key: certificate.key, cert: certificate.certificate };
+  const archive = await startStandInRegistry(tls, archiveRepositories);
   try {
     const login = { username: "admin", password, ca: certificate.ca };
     const url = harbor.url.replace("127.0.0.1", "localhost");
@@ -60,6 +65,7 @@ async function serveAndShow(
   const settings = readSettings(
     {
       webhookPort: "0",
+      peoplePort: "0",
       operationsPort: "0",
       logLevel: "error",
       ...flags,
@@ -227,7 +233,8 @@ async function deploy(caller: WebhookCaller, { kind, name, namespace, images }: 
 
 function invite(terminal: Terminal, folder: string, serving: Serving, harbor: StandInHarbor): void {
   terminal.out(`
-The webhook goes on. Try:
+The image selector is at https://localhost:${String(serving.peoplePort)} (the browser will warn: its certificate is made
+for this run). The webhook goes on. Try:
   edit ${join(folder, "bindings.yaml")} and ask again
   node src/main.ts explain ${harborHost}/team-a/api:2.4 --namespace lab --from ${folder}
   node src/main.ts check --from ${folder} <your manifests>

@@ -16,14 +16,16 @@ import {
 } from "../feeds/catalogue-feed.ts";
 import { startClusterFeed, type ClusterFeed, type ClusterSource } from "../feeds/cluster-feed.ts";
 import { createPublishedFeed } from "../feeds/published-feed.ts";
-import { startRegistryChecks, type RegistryReport } from "../feeds/registry-checks.ts";
+import { startRegistryChecks, type CheckRegistry, type RegistryReport } from "../feeds/registry-checks.ts";
 import { startFolderSource } from "../files/folder-source.ts";
 import { createHarborClients, type HarborClients } from "../harbor/harbor-clients.ts";
 import { createLookups } from "../harbor/lookups.ts";
 import { isProjectGone, listSpaces } from "../harbor/projects.ts";
 import type { LookUps } from "../http/look-ups.ts";
 import type { HasRight } from "../http/namespace-guard.ts";
+import { openAccess, type PeopleAccess } from "../http/people-access.ts";
 import { presentPullSecrets, type PullSecrets } from "../http/pull-secret-wait.ts";
+import type { RegistryContents } from "../http/registry-contents.ts";
 import type { Log } from "../log.ts";
 import type { Stoppable } from "../loop.ts";
 import type { Metrics } from "../metrics.ts";
@@ -38,12 +40,18 @@ import { createCell, createState, type Cell, type State } from "../state.ts";
 import type { KubernetesCluster } from "./kubernetes-cluster.ts";
 import { startLeadership, type Leadership } from "./leader.ts";
 import { createRegistryCheck } from "./registry-check-of.ts";
+import { createRegistryContents } from "./registry-contents-of.ts";
 
 export interface Engine extends Stoppable {
   readonly state: State;
   readonly lookUps: LookUps;
   readonly hasRight: HasRight;
   readonly pullSecrets: PullSecrets;
+  /** Who asks at the people's port, and what they may see. */
+  readonly peopleAccess: PeopleAccess;
+  readonly contents: RegistryContents;
+  /** Asks the registry itself, whoever else has. */
+  readonly checkRegistry: CheckRegistry;
   /** For each watch of the API server, when it last gave a sign of life. */
   lastEventAt(): ReadonlyMap<string, number>;
   /** Of the Harbors that this process reads; empty where another replica does. */
@@ -105,8 +113,9 @@ export async function startEngine(
     stale: settings.stale,
   });
   const secrets = createCell<Secrets | undefined>(undefined);
+  const held = (): Secrets => secrets.current() ?? new Map();
   const clients = createHarborClients({
-    secrets: () => secrets.current() ?? new Map(),
+    secrets: held,
     timeoutMs: harborTimeoutMs,
     now: Date.now,
     random: Math.random,
@@ -135,18 +144,24 @@ export async function startEngine(
     log,
     observe: (registry, outcome) => metrics?.lookups.inc({ registry, outcome }),
   });
+  const contents = createRegistryContents({ clients, secrets: held, metrics });
   return {
     ...running,
     state,
     lookUps: { ...lookups, namespace: running.namespace },
+    contents,
+    checkRegistry: createRegistryCheck({ clients, secrets: held, metrics }),
     async stop() {
       await running.stop();
+      contents.close();
       clients.close();
     },
   };
 }
 
-type Running = Omit<Engine, "state" | "lookUps"> & { readonly namespace: LookUps["namespace"] };
+type Running = Omit<Engine, "state" | "lookUps" | "contents" | "checkRegistry"> & {
+  readonly namespace: LookUps["namespace"];
+};
 
 function startInFolder(parts: Parts, dir: string): Running {
   const { settings, log } = parts;
@@ -159,6 +174,7 @@ function startInFolder(parts: Parts, dir: string): Running {
     ...readers,
     namespace: () => Promise.resolve(absent),
     hasRight: () => Promise.reject(new Error("a folder knows no rights")),
+    peopleAccess: openAccess,
     pullSecrets: presentPullSecrets,
     lastEventAt: () => new Map(),
     leads: () => null,
@@ -262,6 +278,7 @@ function startReadingOnly(parts: Parts, cluster: KubernetesCluster): Running {
     ...readers,
     namespace: cluster.namespace,
     hasRight: cluster.hasRight,
+    peopleAccess: cluster.peopleAccess,
     pullSecrets: presentPullSecrets,
     lastEventAt: () => cluster.lastEventAt(),
     leads: () => null,
@@ -345,6 +362,7 @@ function startReplica(parts: Parts & { readonly metrics: Metrics }, cluster: Kub
   return {
     namespace: cluster.namespace,
     hasRight: cluster.hasRight,
+    peopleAccess: cluster.peopleAccess,
     pullSecrets: states,
     lastEventAt: () => cluster.lastEventAt(),
     registryStatus: () => leadership?.catalogues.status() ?? new Map<string, RegistryStatus>(),

@@ -1,7 +1,7 @@
 // A cluster that is one: the watches that every command reads by, and for those that serve all that is written.
 // This is the only file that loads kubernetes/.
 
-import { createAccessReviews } from "../kubernetes/access-review.ts";
+import { createAccessReviews, peopleLimits } from "../kubernetes/access-review.ts";
 import { createCaSecret, type CaSecret } from "../kubernetes/ca-secret.ts";
 import { createKubernetesSource } from "../kubernetes/cluster-source.ts";
 import { startHarborClusters } from "../kubernetes/harbor-clusters.ts";
@@ -14,6 +14,7 @@ import { createNamespaceLookup } from "../kubernetes/namespace-lookup.ts";
 import { createPublishedStore, type PublishedStore } from "../kubernetes/published-store.ts";
 import { createPullSecretStore, type PullSecretStore } from "../kubernetes/pull-secret-store.ts";
 import { createRobotRecords, type RobotRecords } from "../kubernetes/robot-records.ts";
+import { createTokenReviews } from "../kubernetes/token-review.ts";
 import type { Watch } from "../kubernetes/watch.ts";
 import {
   createWebhookConfigurations,
@@ -22,6 +23,7 @@ import {
 import type { ClusterSource } from "../feeds/cluster-feed.ts";
 import type { LookUps } from "../http/look-ups.ts";
 import type { HasRight } from "../http/namespace-guard.ts";
+import { createPeopleAccess, type PeopleAccess } from "../http/people-access.ts";
 import type { Log } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import { clusterEndpoint, type Settings } from "../settings.ts";
@@ -30,6 +32,7 @@ export interface KubernetesCluster {
   readonly source: ClusterSource;
   readonly namespace: LookUps["namespace"];
   readonly hasRight: HasRight;
+  readonly peopleAccess: PeopleAccess;
   readonly published: PublishedStore;
   readonly robotRecords: RobotRecords;
   readonly pullSecrets: PullSecretStore;
@@ -55,15 +58,19 @@ export interface KubernetesNeeds {
   readonly metrics: Metrics | undefined;
 }
 
+/** Connections for what people make Berth ask: verdicts, watches and the lease never wait for those. */
+const maxPeopleSockets = 16;
+
 export async function openKubernetes(needs: KubernetesNeeds): Promise<KubernetesCluster> {
   const { settings, identity, log, metrics } = needs;
   const { kubeconfig, context, namespace } = settings;
   const endpoint = kubeconfig === undefined && context === undefined ? clusterEndpoint() : undefined;
-  const client = createKubeClient(
+  const access =
     endpoint === undefined
       ? await kubeconfigAccess({ file: kubeconfig, context })
-      : inClusterAccess({ ...endpoint, now: Date.now }),
-  );
+      : inClusterAccess({ ...endpoint, now: Date.now });
+  const client = createKubeClient(access);
+  const peopleClient = createKubeClient(access, { maxSockets: maxPeopleSockets });
   const common = { client, log, now: Date.now, random: Math.random };
   const restartsOf = (resource: string) => ({ onRestart: () => metrics?.watchRestarts.inc({ resource }) });
   const askAccess = createAccessReviews({ client, now: Date.now });
@@ -96,6 +103,12 @@ export async function openKubernetes(needs: KubernetesNeeds): Promise<Kubernetes
     }),
     hasRight: (user, right, signal) =>
       askAccess(user, { group: "berth.io", resource: "workspaces", ...right }, signal),
+    peopleAccess: createPeopleAccess({
+      reviewToken: createTokenReviews({ client: peopleClient, now: Date.now }),
+      askRight: createAccessReviews({ client: peopleClient, now: Date.now, limits: peopleLimits }),
+      proxy: peopleProxyOf(settings),
+      berthNamespace: namespace,
+    }),
     published: createPublishedStore({ ...common, ...restartsOf("published"), namespace }),
     robotRecords: createRobotRecords({ ...common, ...restartsOf("robot-records"), namespace }),
     pullSecrets: createPullSecretStore({ ...common, ...restartsOf("pull-secrets"), fieldManager: "berth" }),
@@ -120,6 +133,14 @@ export async function openKubernetes(needs: KubernetesNeeds): Promise<Kubernetes
       }
       return heard;
     },
-    close: () => client.close(),
+    close() {
+      client.close();
+      peopleClient.close();
+    },
   };
+}
+
+function peopleProxyOf({ peopleProxyCa, peopleProxyNames }: Settings) {
+  if (peopleProxyCa === undefined) return undefined;
+  return { names: peopleProxyNames.length > 0 ? peopleProxyNames : null };
 }

@@ -103,6 +103,31 @@ function createProgram(terminal: Terminal, end: (code: number) => void): Command
       end(await explain(image, placeOf(command), { namespace, output }, terminal));
     });
 
+  withPlace(program.command("images"))
+    .description("what a namespace may run, as the image selector shows it")
+    .requiredOption("--namespace <name>", "the namespace that would run it")
+    .option("--search <text>", "spaces and repositories with this text in their names")
+    .addOption(
+      new Option(
+        "--tags <repository>",
+        "tags of a repository, for example harbor.example.test/team-a/api",
+      ).conflicts("search"),
+    )
+    .addOption(outputOption())
+    .addHelpText(
+      "after",
+      examples(
+        "berth images --namespace shop                   # spaces and registries",
+        "berth images --namespace shop --search nginx",
+        "berth images --namespace shop --tags harbor.example.test/team-a/api",
+      ),
+    )
+    .action(async (options: Omit<CheckFlags, "onlyRefused"> & ImagesFlags, command: Command) => {
+      const { images } = await import("./images.ts");
+      const { namespace, search, tags, output } = options;
+      end(await images(placeOf(command), { namespace, search, tags, output }, terminal));
+    });
+
   withPlace(program.command("registries"))
     .description(
       "ask each registry of the policy whether all is well: exit 0 when it is, 1 when one has a problem, 2 when it cannot be told",
@@ -150,7 +175,7 @@ function createProgram(terminal: Terminal, end: (code: number) => void): Command
       end(await cleanup(placeOf(command), { dryRun }, terminal));
     });
 
-  withSettings(program.command("demo"), ["webhookPort", "operationsPort", "logLevel"])
+  withSettings(program.command("demo"), ["webhookPort", "peoplePort", "operationsPort", "logLevel"])
     .description("all of it on this machine, without a cluster")
     .option(
       "--once",
@@ -163,6 +188,11 @@ function createProgram(terminal: Terminal, end: (code: number) => void): Command
       end(await demo(command.opts(), options.once, terminal));
     });
   return program;
+}
+
+interface ImagesFlags {
+  readonly search: string | undefined;
+  readonly tags: string | undefined;
 }
 
 interface CheckFlags {

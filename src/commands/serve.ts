@@ -19,6 +19,7 @@ import type { Settings } from "../settings.ts";
 import { createWorkerDesk } from "../worker-desk.ts";
 import { openCertificate, type OpenCertificate, type Validities } from "./certificate.ts";
 import { startEngine, untilWhole, type Engine } from "./engine.ts";
+import { startPeople } from "./people.ts";
 import { version } from "./version.ts";
 
 /** A replica waits so long for the first catalogues; a Harbor that is down must not keep all others from working. */
@@ -33,6 +34,8 @@ const policyDeskLimits = { timeoutMs: 5_000, maxHeapMb: 512, maxWaiting: 4 };
 export interface Serving {
   readonly webhookPort: number;
   readonly operationsPort: number;
+  /** Null where it is off. */
+  readonly peoplePort: number | null;
   /** PEM, where Berth made the certificate itself. */
   readonly ca: string | undefined;
   readonly engine: Engine;
@@ -128,6 +131,8 @@ async function startParts(settings: Settings, log: Log, started: (() => Promise<
     webhook.replaceCertificate(changed);
     selfCheck.again();
   });
+  const people = await startPeople(settings, { engine, certificate, metrics, log });
+  started.push(() => people.stop());
   metrics.catalogueMaxAge.set(settings.catalogueMaxAge / 1_000);
 
   let becameReady = false;
@@ -142,7 +147,7 @@ async function startParts(settings: Settings, log: Log, started: (() => Promise<
       details: () => [...detailsOf(engine), ...certificate.problems()],
       metrics() {
         collect(metrics, engine);
-        collectValidities(metrics, certificate.validities());
+        collectValidities(metrics, { ...certificate.validities(), ...people.validities() });
         for (const [configuration, isInUse] of Object.entries(certificate.configured()))
           metrics.webhookConfigured.set({ configuration }, isInUse ? 1 : 0);
         return metrics.registry.metrics();
@@ -157,13 +162,18 @@ async function startParts(settings: Settings, log: Log, started: (() => Promise<
   const ready = untilReady(engine, selfCheck, stopping.signal).then(() => {
     if (stopping.signal.aborted) return;
     becameReady = true;
-    const ports = { webhookPort: webhook.port, operationsPort: operations.port };
+    const ports = {
+      webhookPort: webhook.port,
+      ...(people.port === null ? {} : { peoplePort: people.port }),
+      operationsPort: operations.port,
+    };
     const missing = missingParts(state.snapshot());
     log.info({ ...ports, ...(missing.length > 0 ? { missing } : {}) }, "Berth is ready");
   });
   return {
     webhookPort: webhook.port,
     operationsPort: operations.port,
+    peoplePort: people.port,
     get ca() {
       return certificate.ca();
     },
@@ -174,6 +184,7 @@ async function startParts(settings: Settings, log: Log, started: (() => Promise<
       stopping.abort();
       await selfCheck.stop();
       await webhook.drain(drainMs);
+      await people.stop();
       await operations.stop();
       await policyDesk.stop();
       await certificate.stop();

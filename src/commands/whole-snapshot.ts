@@ -4,18 +4,24 @@ import { missingParts, type Snapshot } from "../domain/snapshot.ts";
 import { formatProblem } from "../domain/policy-problem.ts";
 import { silentLog, type Log } from "../log.ts";
 import type { Settings } from "../settings.ts";
-import { startEngine, untilWhole } from "./engine.ts";
+import { startEngine, untilWhole, type Engine } from "./engine.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** A large Harbor is listed within seconds; whoever waits at a terminal wants to hear of one that is down. */
 export const patienceMs = 20_000;
 
 /** What could not be read is told on standard error, and missing in the snapshot. */
-export async function readSnapshot(
+export function readSnapshot(settings: Settings, terminal: Terminal, waitMs = patienceMs): Promise<Snapshot> {
+  return withSnapshot(settings, terminal, waitMs, (snapshot) => Promise.resolve(snapshot));
+}
+
+/** The same for who goes on asking: the engine runs until `use` is done with it. */
+export async function withSnapshot<T>(
   settings: Settings,
   terminal: Terminal,
-  waitMs = patienceMs,
-): Promise<Snapshot> {
+  waitMs: number,
+  use: (snapshot: Snapshot, engine: Engine) => Promise<T>,
+): Promise<T> {
   const failures = new Map<string, string>();
   const engine = await startEngine(settings, logFor(terminal, failures));
   try {
@@ -30,7 +36,7 @@ export async function readSnapshot(
       const reasons = new Set(failures.values());
       throw new Error(["the policy and the namespaces could not be read", ...reasons].join(": "));
     }
-    return snapshot;
+    return await use(snapshot, engine);
   } finally {
     await engine.stop();
   }

@@ -80,6 +80,23 @@ export const sampleSpaces = [
   { name: "hub-mirror", visibility: "public", registryId: 1 },
 ] as const;
 
+/** What the selector shows in them; repositories with their tags, the oldest first. */
+export const sampleRepositories: Readonly<Record<string, readonly string[]>> = {
+  "library/envoy": ["1"],
+  "library/nginx": ["1.26", "1.27"],
+  "library/nginx-unprivileged": ["1.27"],
+  "platform/tools": ["2", "3"],
+  "team-a/api": ["2.3", "2.4", "2.5"],
+  "team-a/jobs/nightly": ["7"],
+  "team-b/app": ["1"],
+  "models/trainer": ["8", "9"],
+};
+
+export const archiveRepositories: Readonly<Record<string, readonly string[]>> = {
+  app: ["6", "7"],
+  "tools/backup": ["1.0", "1.1"],
+};
+
 const at = (path: string): string => `${harborHost}/${path}`;
 
 export const attempts: readonly Attempt[] = [

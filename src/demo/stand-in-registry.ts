@@ -1,5 +1,7 @@
-// A Docker Registry that is empty and open, for `berth demo`: it greets, and has nothing.
+// An open Docker Registry for `berth demo`: it tells what it has, repositories, tags and digests, and nothing can be
+// pulled from it.
 
+import { createHash } from "node:crypto";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 
@@ -9,19 +11,28 @@ export interface StandInRegistry {
   close(): Promise<void>;
 }
 
-export async function startStandInRegistry(tls: {
-  readonly key: string;
-  readonly cert: string;
-}): Promise<StandInRegistry> {
+/** Repository → its tags. */
+export type StandInTags = Readonly<Record<string, readonly string[]>>;
+
+interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: unknown;
+}
+
+export async function startStandInRegistry(
+  tls: { readonly key: string; readonly cert: string },
+  repositories: StandInTags = {},
+): Promise<StandInRegistry> {
   const server = createServer(tls, ({ url = "" }, response) => {
-    response.setHeader("docker-distribution-api-version", "registry/2.0");
-    response.setHeader("content-type", "application/json");
     const [path = ""] = url.split("?", 1);
-    const body = path === "/v2/" ? {} : path === "/v2/_catalog" ? { repositories: [] } : undefined;
-    response.statusCode = body === undefined ? 404 : 200;
-    response.end(
-      JSON.stringify(body ?? { errors: [{ code: "NAME_UNKNOWN", message: "repository name not known" }] }),
-    );
+    const { status, headers, body } = answerTo(path, repositories);
+    response.writeHead(status, {
+      "docker-distribution-api-version": "registry/2.0",
+      "content-type": "application/json",
+      ...headers,
+    });
+    response.end(JSON.stringify(body));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -33,4 +44,21 @@ export async function startStandInRegistry(tls: {
         server.closeAllConnections();
       }),
   };
+}
+
+function answerTo(path: string, repositories: StandInTags): Answer {
+  if (path === "/v2/") return { status: 200, body: {} };
+  if (path === "/v2/_catalog")
+    return { status: 200, body: { repositories: Object.keys(repositories).sort() } };
+  const [, name = "", what, reference = ""] = /^\/v2\/(.+)\/(tags|manifests)\/([^/]+)$/.exec(path) ?? [];
+  const tags = Object.hasOwn(repositories, name) ? (repositories[name] ?? []) : undefined;
+  if (tags === undefined) return refusal("NAME_UNKNOWN", "repository name not known to registry");
+  if (what === "tags") return { status: 200, body: { name, tags } };
+  if (!tags.includes(reference)) return refusal("MANIFEST_UNKNOWN", "manifest unknown");
+  const digest = `sha256:${createHash("sha256").update(`${name}:${reference}`).digest("hex")}`;
+  return { status: 200, headers: { "docker-content-digest": digest }, body: {} };
+}
+
+function refusal(code: string, message: string): Answer {
+  return { status: 404, body: { errors: [{ code, message }] } };
 }

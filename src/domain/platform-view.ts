@@ -22,10 +22,12 @@ export interface PlatformOverview {
   readonly namespaces: number;
   readonly workspaces: number;
   readonly problems: number;
+  readonly berthNamespace: string;
+  readonly workspaceLabel: string;
 }
 
 export function platformOverview(snapshot: Snapshot): PlatformOverview {
-  const { policy, generation, namespaces } = snapshot;
+  const { policy, generation, namespaces, rules } = snapshot;
   return {
     mode: policy.mode,
     unlistedRegistries: policy.unlistedRegistries,
@@ -35,6 +37,8 @@ export function platformOverview(snapshot: Snapshot): PlatformOverview {
     namespaces: namespaces.size,
     workspaces: platformWorkspaces(snapshot).length,
     problems: platformProblems(snapshot).length,
+    berthNamespace: rules.berthNamespace,
+    workspaceLabel: rules.workspaceLabel,
   };
 }
 

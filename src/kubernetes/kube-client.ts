@@ -83,14 +83,14 @@ export const maxBodyBytes = 16 * 2 ** 20;
 /** A refusal's text is a few hundred bytes. */
 const maxErrorBodyBytes = 64 * 2 ** 10;
 
-const agentOptions: http.AgentOptions = {
+const agentOptions = {
   keepAlive: true,
   // Below the 90 s after which the API server closes idle connections, so that we close first.
   timeout: 60_000,
   // A dozen watches, and a burst of access reviews beside them; more wait for their turn.
   maxSockets: 64,
   maxFreeSockets: 8,
-};
+} satisfies http.AgentOptions;
 
 /** A peer that is gone without a word is noticed within about 40 s: ten probes a second apart follow the first. */
 const firstTcpProbeMs = 30_000;
@@ -98,8 +98,12 @@ const firstTcpProbeMs = 30_000;
 /** Never longer than this, whatever a server asks for. */
 const maxRetryAfterMs = 60_000;
 
-export function createKubeClient(source: KubeAccessSource): KubeClient {
-  const agents = { "http:": new http.Agent(agentOptions), "https:": new https.Agent(agentOptions) };
+export function createKubeClient(
+  source: KubeAccessSource,
+  { maxSockets = agentOptions.maxSockets }: { readonly maxSockets?: number } = {},
+): KubeClient {
+  const options = { ...agentOptions, maxSockets };
+  const agents = { "http:": new http.Agent(options), "https:": new https.Agent(options) };
   let server = "the API server";
 
   async function request(

@@ -42,6 +42,7 @@ describe("deploy/install.yaml", () => {
       "RoleBinding berth-system/berth",
       "Service berth-system/berth",
       "Service berth-system/berth-metrics",
+      "Service berth-system/berth-people",
       "Deployment berth-system/berth",
       "MutatingWebhookConfiguration -/berth",
       "ValidatingAdmissionPolicy -/berth-own-account",
@@ -72,6 +73,7 @@ describe("deploy/install.yaml", () => {
         "create secrets",
         "list,watch,patch,delete secrets berth-pull",
         "create subjectaccessreviews.authorization.k8s.io",
+        "create tokenreviews.authentication.k8s.io",
         "get,list,watch,update mutatingwebhookconfigurations.admissionregistration.k8s.io berth",
         "get,list,watch,update validatingwebhookconfigurations.admissionregistration.k8s.io berth",
       ]);
@@ -192,7 +194,7 @@ describe("deploy/install.yaml", () => {
     });
 
     it("with settings that it takes, and no variable that a Service's name makes", () => {
-      const { webhookPort, operationsPort, ...settings } = readSettings({}, environment);
+      const { webhookPort, peoplePort, operationsPort, ...settings } = readSettings({}, environment);
       expect(settings).to.include({
         namespace: "berth-system",
         serviceName: "berth",
@@ -201,11 +203,26 @@ describe("deploy/install.yaml", () => {
       });
       expect(container.ports.map(({ containerPort }) => containerPort)).to.deep.equal([
         webhookPort,
+        peoplePort,
         operationsPort,
       ]);
       expect(pod.spec.enableServiceLinks).to.equal(false);
       expect(container.args).to.deep.equal(["serve"]);
     });
+  });
+
+  it("has a Service for each that asks, and lets traffic in to just their ports", () => {
+    const services = ["berth", "berth-people", "berth-metrics"].map((name) => {
+      const { spec } = theOnly(installed, "Service", name);
+      return [name, spec.type, ...spec.ports.map(({ port, targetPort }) => `${port} ${targetPort}`)];
+    });
+    expect(services).to.deep.equal([
+      ["berth", "ClusterIP", "443 webhook"],
+      ["berth-people", "ClusterIP", "443 people"],
+      ["berth-metrics", "ClusterIP", "8080 operations"],
+    ]);
+    const { ingress } = theOnly(installed, "NetworkPolicy").spec;
+    expect(ingress.flatMap(({ ports }) => ports.map(({ port }) => port))).to.deep.equal([8443, 8444, 8080]);
   });
 
   it("writes a first policy that refuses nothing, and that Berth takes", () => {

@@ -38,9 +38,28 @@ interface Kinds {
   readonly ClusterRole: { readonly rules: readonly Rule[] };
   readonly ConfigMap: { readonly data: Readonly<Record<string, string>> };
   readonly Deployment: Deployment;
+  readonly Ingress: { readonly spec: IngressSpec };
   readonly Namespace: object;
+  readonly NetworkPolicy: {
+    readonly spec: {
+      readonly ingress: readonly {
+        readonly ports: readonly { readonly port: number }[];
+        readonly from?: readonly object[];
+      }[];
+    };
+  };
   readonly PodDisruptionBudget: { readonly spec: object };
   readonly Role: { readonly rules: readonly Rule[] };
+  readonly Service: {
+    readonly spec: {
+      readonly type: string;
+      readonly ports: readonly {
+        readonly name: string;
+        readonly port: number;
+        readonly targetPort: string;
+      }[];
+    };
+  };
   readonly ValidatingAdmissionPolicy: {
     readonly spec: {
       readonly failurePolicy: string;
@@ -62,6 +81,15 @@ export function theOnly<K extends keyof Kinds>(
   );
   if (found.length !== 1) throw new Error(`expected one ${kind} ${name ?? ""}, got ${String(found.length)}`);
   return found[0] as Manifest & Kinds[K];
+}
+
+interface IngressSpec {
+  readonly ingressClassName?: string;
+  readonly tls?: readonly object[];
+  readonly rules: readonly {
+    readonly host: string;
+    readonly http: { readonly paths: readonly { readonly path: string; readonly backend: object }[] };
+  }[];
 }
 
 interface Deployment {

@@ -60,6 +60,10 @@ const otherwise: Readonly<Partial<Record<SettingName, string | null>>> = {
   certificateFile: "certManager.enabled, certificate.existingSecret",
   keyFile: "certManager.enabled, certificate.existingSecret",
   webhookClientCa: "webhook.clientCaSecret",
+  peopleCertificateFile: "people.certificateSecret",
+  peopleKeyFile: "people.certificateSecret",
+  peopleProxyCa: "people.proxyCaSecret",
+  peopleProxyNames: "people.proxyNames",
   podTemplates: "customResources",
   harborClusters: "harborClusters",
   from: null,
@@ -101,7 +105,7 @@ describe("the values of the chart", () => {
         const { [name]: byDefault, ...others } = readSettings({}, {});
         expect([given, rest], "as when nobody sets it").to.deep.equal([byDefault, others]);
       }
-      const isOfFiles = /FILE|CLIENT_CA/.test(variableOf(name));
+      const isOfFiles = /FILE$|_CA$/.test(variableOf(name));
       expect(containerOf(installed).env.some((one) => one.name === variableOf(name))).to.equal(!isOfFiles);
     });
   }

@@ -29,6 +29,8 @@ export interface Berth {
   operations(
     path: "/livez" | "/readyz" | "/readyz?verbose" | "/metrics",
   ): Promise<{ status: number; text: string }>;
+  /** Of the people's port, on 127.0.0.1, in the latest start. */
+  peoplePort(): number;
   /** For those who ask it as the API server does. */
   readonly webhook: CallerTarget;
   /** A second replica with the same account and certificate, on ports of its own; the API server does not ask it. */
@@ -67,7 +69,7 @@ export async function prepareBerth(options: BerthOptions): Promise<Berth> {
   const common = [
     ...["serve", "--kubeconfig", kubeconfigPath, "--webhook-url", url],
     ...certificateFlags,
-    ...["--operations-port", "0", "--bind-address", "127.0.0.1", ...flags],
+    ...["--people-port", "0", "--operations-port", "0", "--bind-address", "127.0.0.1", ...flags],
   ];
   const name = (number: number) => join(plane.folder, `berth-${number}`);
   let replicas = 0;
@@ -92,7 +94,7 @@ async function writeCertificate(folder: string) {
 
 function replicaOf(args: readonly string[], logs: string): Omit<Berth, "webhook" | "another"> {
   const runs: RunningProcess[] = [];
-  let operationsPort: number | undefined;
+  let ports: { readonly operationsPort: number; readonly peoplePort: number } | undefined;
 
   function latest(): RunningProcess {
     const current = runs.at(-1);
@@ -104,7 +106,7 @@ function replicaOf(args: readonly string[], logs: string): Omit<Berth, "webhook"
       const logFile = `${logs}-${runs.length + 1}.log`;
       runs.push(await startProcess({ ...berthCommand(args), logFile }));
       const { input: line } = await latest().waitForLine(/Berth is ready/);
-      operationsPort = (JSON.parse(line) as { operationsPort: number }).operationsPort;
+      ports = JSON.parse(line) as { operationsPort: number; peoplePort: number };
     },
     stop: () => latest().stop(stopTimeoutMs),
     async kill() {
@@ -112,9 +114,10 @@ function replicaOf(args: readonly string[], logs: string): Omit<Berth, "webhook"
       return latest().exited;
     },
     pid: () => latest().pid,
+    peoplePort: () => ports?.peoplePort ?? 0,
     output: () => runs.map((each) => each.output()).join(""),
     async operations(path) {
-      const answer = await fetch(`http://127.0.0.1:${operationsPort ?? 0}${path}`);
+      const answer = await fetch(`http://127.0.0.1:${ports?.operationsPort ?? 0}${path}`);
       return { status: answer.status, text: await answer.text() };
     },
   };

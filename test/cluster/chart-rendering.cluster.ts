@@ -58,6 +58,8 @@ describe("the chart, rendered by Helm", () => {
     ["a duration that is none", "settings.drain=soon", /settings\/drain/],
     ["a mode that there is not", "policy.mode=strict", /policy\/mode/],
     ["a list of exempt namespaces without kube-system", "exemptNamespaces={harbor}", /exemptNamespaces/],
+    ["a setting that a value of its own switches", "settings.peoplePort=off", /settings\/peoplePort/],
+    ["an Ingress at no path", "people.ingress.hosts[0].paths[0].path=x", /people\/ingress\/hosts/],
     ["a name that would leave its quotes", "exemptNamespaces={kube-system,a']}", /exemptNamespaces/],
   ];
   for (const [title, value, why] of refused) {
@@ -75,6 +77,12 @@ describe("the chart, rendered by Helm", () => {
     ]);
     expect(code).to.equal(1);
     expect(stderr).to.contain("exclude each other");
+  });
+
+  it("refuses names of a proxy without the CA of their certificates", async () => {
+    const { code, stderr } = await renderTo(folder, ["people.proxyNames={front-proxy}"]);
+    expect(code).to.equal(1);
+    expect(stderr).to.contain("people.proxyNames needs people.proxyCaSecret");
   });
 
   it("has one list of exempt namespaces in the selectors, the guard, the fence and the first policy", async () => {
@@ -144,6 +152,76 @@ describe("the chart, rendered by Helm", () => {
     expect(
       JSON.stringify(objects).split(`"caBundle":"${Buffer.from("PEM").toString("base64")}"`),
     ).to.have.length(5);
+  });
+
+  describe("for people", () => {
+    it("has nothing where that is off: no port, no Service, no Ingress, no right", async () => {
+      const values = ["people.enabled=false", "people.ingress.enabled=true", "people.certificateSecret=own"];
+      const objects = await render(folder, values);
+      expect(settingsOf(objects).peoplePort).to.equal("off");
+      expect(settingsOf(objects).peopleCertificateFile).to.equal(undefined);
+      expect(containerOf(objects).ports.map(({ name }) => name)).to.deep.equal(["webhook", "operations"]);
+      expect(theOnly(objects, "Deployment").spec.template.spec.volumes).to.equal(undefined);
+      const names = objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+      expect(names.filter((name) => /people|Ingress/.test(name))).to.deep.equal([]);
+      const rights = theOnly(objects, "ClusterRole", "berth").rules.flatMap(({ resources }) => resources);
+      expect(rights).not.to.include("tokenreviews");
+      expect(rights, "that of the guard").to.include("subjectaccessreviews");
+      expect(theOnly(objects, "NetworkPolicy").spec.ingress).to.have.length(2);
+    });
+
+    it("mounts a certificate of its own, and the CA of a proxy, where Berth looks for them", async () => {
+      const objects = await render(folder, [], ["--values", join(ciFolder, "everything-values.yaml")]);
+      const { volumes = [] } = theOnly(objects, "Deployment").spec.template.spec;
+      const { volumeMounts = [] } = containerOf(objects);
+      const folderOf = (secretName: string) => {
+        const volume = volumes.find(({ secret }) => secret?.secretName === secretName);
+        return volumeMounts.find(({ name }) => name === volume?.name)?.mountPath ?? "none";
+      };
+      expect(settingsOf(objects)).to.deep.include({
+        peopleCertificateFile: `${folderOf("berth-people-tls")}/tls.crt`,
+        peopleKeyFile: `${folderOf("berth-people-tls")}/tls.key`,
+        peopleProxyCa: `${folderOf("front-proxy-ca")}/ca.crt`,
+        peopleProxyNames: ["front-proxy", "Platform Gateway"],
+        peoplePort: 8444,
+      });
+    });
+
+    it("has an Ingress to its Service, of the shape that Helm's own example has", async () => {
+      const objects = await render(folder, [], ["--values", join(ciFolder, "everything-values.yaml")]);
+      const { metadata, spec } = theOnly(objects, "Ingress");
+      expect(metadata.annotations).to.deep.equal({ "nginx.ingress.kubernetes.io/backend-protocol": "HTTPS" });
+      const service = theOnly(objects, "Service", "berth-people");
+      const [port] = service.spec.ports;
+      const backend = { service: { name: service.metadata.name, port: { name: port?.name } } };
+      expect(spec).to.deep.equal({
+        ingressClassName: "nginx",
+        tls: [{ secretName: "images-tls", hosts: ["images.example.test"] }],
+        rules: [
+          {
+            host: "images.example.test",
+            http: { paths: [{ path: "/", pathType: "Prefix", backend }] },
+          },
+        ],
+      });
+      expect(service.spec.type).to.equal("LoadBalancer");
+      expect(port).to.include({ port: 8443, targetPort: "people" });
+    });
+
+    it("lets in whom the values name, and nobody else, at its port", async () => {
+      const objects = await render(folder, [], ["--values", join(ciFolder, "everything-values.yaml")]);
+      const rule = theOnly(objects, "NetworkPolicy").spec.ingress.find(({ ports }) =>
+        ports.some(({ port }) => port === 8444),
+      );
+      expect(rule?.from).to.deep.equal([
+        { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "ingress-nginx" } } },
+      ]);
+    });
+
+    it("is among the names of cert-manager's certificate", async () => {
+      const rendered = JSON.stringify(await render(folder, ["certManager.enabled=true"]));
+      expect(rendered).to.contain('"dnsNames":["berth.berth-system.svc","berth-people.berth-system.svc"]');
+    });
   });
 
   it("has no right to write webhook configurations where somebody else copies the CA there", async () => {

@@ -123,6 +123,7 @@ describe("the chart, on a real API server", function () {
         ...environmentOf(container.env ?? [], berthNamespace),
         BERTH_KUBECONFIG: kubeconfigFile,
         BERTH_WEBHOOK_PORT: String(port),
+        BERTH_PEOPLE_PORT: "0",
         BERTH_OPERATIONS_PORT: "0",
         BERTH_BIND_ADDRESS: "127.0.0.1",
       },

@@ -44,7 +44,15 @@ describe("berth demo", () => {
   }
 
   it("shows a verdict for each deploy, each as expected, and leaves nothing behind", async () => {
-    const { code, out, err } = await demo(["--once", "--webhook-port", "0", "--operations-port", "0"]);
+    const { code, out, err } = await demo([
+      "--once",
+      "--webhook-port",
+      "0",
+      "--people-port",
+      "0",
+      "--operations-port",
+      "0",
+    ]);
     // Three more follow a visibility change, its end, and an edit of the policy.
     expect(out).to.include(`${String(attempts.length + 3)} verdicts, each as expected.`);
     expect(out).to.include('is refused: space "team-a" of registry "managed" is private and not bound');

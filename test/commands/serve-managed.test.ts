@@ -60,7 +60,7 @@ describe("berth serve with a certificate of its own keeping", () => {
     return { ca: Buffer.from(ca, "base64").toString(), key: Buffer.from(key, "base64").toString() };
   };
   async function start(flags: Partial<Record<SettingName, string>> = {}): Promise<Serving> {
-    const ports = { webhookPort: "0", operationsPort: "0", bindAddress: "127.0.0.1" };
+    const ports = { webhookPort: "0", peoplePort: "0", operationsPort: "0", bindAddress: "127.0.0.1" };
     const settings = readSettings(
       { kubeconfig, ...ports, caLifetime: "1m", leafLifetime: "20s", ...flags },
       {},

@@ -28,7 +28,7 @@ describe("the metrics of berth serve", () => {
   });
 
   async function start(flags: Partial<Record<SettingName, string>>): Promise<void> {
-    const ports = { webhookPort: "0", operationsPort: "0", bindAddress: "127.0.0.1" };
+    const ports = { webhookPort: "0", peoplePort: "0", operationsPort: "0", bindAddress: "127.0.0.1" };
     serving = await startServing(readSettings({ ...ports, ...flags }, {}), silentLog);
   }
   /** Undefined where there is no such sample. */

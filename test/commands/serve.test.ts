@@ -26,7 +26,16 @@ describe("berth serve", () => {
 
   /** The program as a process; it is told to end as soon as its log says `until`. */
   function serve(words: readonly string[], until?: string): Promise<Ended> {
-    const ports = ["--webhook-port", "0", "--operations-port", "0", "--bind-address", "127.0.0.1"];
+    const ports = [
+      "--webhook-port",
+      "0",
+      "--people-port",
+      "0",
+      "--operations-port",
+      "0",
+      "--bind-address",
+      "127.0.0.1",
+    ];
     const child = spawn(process.execPath, [main, "serve", "--from", platform.folder, ...ports, ...words]);
     let err = "";
     let told = false;
@@ -50,7 +59,7 @@ describe("berth serve", () => {
   it("serves until it is told to end, and ends with 0; its ports are in the line that says it is ready", async () => {
     const { code, err } = await serve(["--drain", "0s", "--log-level", "debug"], '"msg":"Berth is ready"');
     expect(code).to.equal(0);
-    expect(err).to.match(/"webhookPort":\d+,"operationsPort":\d+,"msg":"Berth is ready"/);
+    expect(err).to.match(/"webhookPort":\d+,"peoplePort":\d+,"operationsPort":\d+,"msg":"Berth is ready"/);
     expect(err).to.include('"msg":"stopped"');
     for (const form of passwordForms()) expect(err).not.to.include(form);
   });
@@ -69,7 +78,13 @@ describe("berth serve", () => {
     const { certificatePem: cert, keyPem: key } = await authority.issueClient("kube-apiserver", []);
     const webhookClientCa = join(platform.folder, "client-ca.crt");
     await writeFile(webhookClientCa, authority.caPem);
-    const flags = { from: platform.folder, webhookPort: "0", operationsPort: "0", bindAddress: "127.0.0.1" };
+    const flags = {
+      from: platform.folder,
+      webhookPort: "0",
+      peoplePort: "0",
+      operationsPort: "0",
+      bindAddress: "127.0.0.1",
+    };
     const serving = await startServing(readSettings({ ...flags, webhookClientCa }, {}), silentLog);
     const target = { port: serving.webhookPort, ca: serving.ca ?? "" };
     const [known, unknown] = [createWebhookCaller({ ...target, cert, key }), createWebhookCaller(target)];

@@ -14,7 +14,13 @@ describe("what serve tells administrators of public proxy caches", () => {
 
   it("is one warning, and a line of /readyz?verbose for as long as they are there, with what closes them", async () => {
     const log = createRecordingLog();
-    const flags = { from: platform.folder, webhookPort: "0", operationsPort: "0", bindAddress: "127.0.0.1" };
+    const flags = {
+      from: platform.folder,
+      webhookPort: "0",
+      peoplePort: "0",
+      operationsPort: "0",
+      bindAddress: "127.0.0.1",
+    };
     const serving = await startServing(readSettings({ ...flags, catalogueInterval: "1s" }, {}), log);
     const details = async () => {
       const answer = await fetch(`http://127.0.0.1:${serving.operationsPort}/readyz?verbose`);

@@ -215,6 +215,8 @@ describe("the platform in numbers", () => {
       namespaces: 5,
       workspaces: 4,
       problems: 4,
+      berthNamespace: "berth-system",
+      workspaceLabel: "workspace.ghippo.io/id",
     });
   });
 });

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { createAccessReviews } from "../../src/kubernetes/access-review.ts";
+import { createAccessReviews, peopleLimits } from "../../src/kubernetes/access-review.ts";
 import type { KubeAnswer } from "../../src/kubernetes/kube-client.ts";
 
 const right = { group: "berth.io", resource: "workspaces", verb: "assign", name: "12" };
@@ -17,8 +17,9 @@ describe("asking the API server for a right", () => {
     answer = { status: 201, body: { status: { allowed: true } } };
   });
 
-  const create = () =>
+  const create = (limits?: typeof peopleLimits) =>
     createAccessReviews({
+      ...(limits && { limits }),
       client: {
         request(method, path, options) {
           asked.push({ method, path, body: options?.body });
@@ -96,5 +97,64 @@ describe("asking the API server for a right", () => {
     );
     expect(answers.filter(({ status }) => status === "rejected")).to.have.length(50);
     expect(asked).to.have.length(100);
+  });
+
+  it("asks in one namespace, or in all at once", async () => {
+    const ask = create();
+    const pods = { group: "", resource: "pods", verb: "create" };
+    await ask(user, { ...pods, namespace: "shop" }, signal);
+    await ask(user, { ...pods, namespace: "bank" }, signal);
+    await ask(user, pods, signal);
+    const specs = asked.map(({ body }) => (body as { spec: { resourceAttributes: unknown } }).spec);
+    expect(specs.map(({ resourceAttributes }) => resourceAttributes)).to.deep.equal([
+      { ...pods, namespace: "shop" },
+      { ...pods, namespace: "bank" },
+      pods,
+    ]);
+  });
+
+  it("asks once for equal questions at the same time", async () => {
+    const ask = create();
+    const answers = await Promise.all([1, 2, 3].map(() => ask(user, right, signal)));
+    expect(answers).to.deep.equal([true, true, true]);
+    expect(asked).to.have.length(1);
+  });
+
+  describe("for people", () => {
+    const pods = { group: "", resource: "pods", verb: "create" };
+    const list = (ask: ReturnType<typeof create>, username: string, count: number) =>
+      Promise.allSettled(
+        Array.from({ length: count }, (_, index) =>
+          ask({ username, groups: [] }, { ...pods, namespace: `n-${String(index)}` }, signal),
+        ),
+      );
+
+    it("keeps what a list of a thousand namespaces took for half a minute", async () => {
+      const ask = create(peopleLimits);
+      await list(ask, "anna", 1_000);
+      time += 29_000;
+      await list(ask, "anna", 1_000);
+      expect(asked).to.have.length(1_000);
+      time += 1_001;
+      await list(ask, "anna", 1_000);
+      expect(asked).to.have.length(2_000);
+    });
+
+    it("lets no person use up what others need", async () => {
+      const ask = create(peopleLimits);
+      await list(ask, "anna", 6_000);
+      expect(asked).to.have.length(2_000);
+      const others = await list(ask, "ben", 1_000);
+      expect(others.every(({ status }) => status === "fulfilled")).to.equal(true);
+    });
+
+    it("forgets nothing that counts, however much is asked", async () => {
+      const ask = create(peopleLimits);
+      await list(ask, "anna", 1_000);
+      for (const name of ["ben", "cleo", "dan"]) await list(ask, name, 2_000);
+      expect(asked, "all that may be asked at once").to.have.length(5_000);
+      await list(ask, "anna", 1_000);
+      expect(asked).to.have.length(5_000);
+    });
   });
 });

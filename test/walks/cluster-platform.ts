@@ -133,7 +133,7 @@ export async function startClusterPlatform(options: ClusterPlatformOptions = {})
     },
     async startReplica(flags = {}) {
       const replica = await startReplica({
-        ...{ kubeconfig, webhookPort: "0", operationsPort: "0", bindAddress: "127.0.0.1" },
+        ...{ kubeconfig, webhookPort: "0", peoplePort: "0", operationsPort: "0", bindAddress: "127.0.0.1" },
         ...{
           certificateMode: "files",
           certificateFile: join(folder, "tls.crt"),

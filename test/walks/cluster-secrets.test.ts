@@ -127,7 +127,7 @@ describe("the credentials of a cluster", () => {
     for (const stream of [berth.stdout, berth.stderr])
       stream?.on("data", (chunk: Buffer) => (told += chunk.toString()));
     await eventually(() => expect(told.slice(-3_000)).to.include('"msg":"Berth is ready"'), 20_000);
-    const [, webhookPort, operationsPort] = /"webhookPort":(\d+),"operationsPort":(\d+)/.exec(told) ?? [];
+    const [, webhookPort, operationsPort] = /"webhookPort":(\d+),.*"operationsPort":(\d+)/.exec(told) ?? [];
     caller = createWebhookCaller({ port: Number(webhookPort), ca: bundle() });
     operations = `http://127.0.0.1:${String(operationsPort)}`;
   });

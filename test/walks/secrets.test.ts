@@ -47,7 +47,7 @@ describe("the passwords that Berth knows", () => {
     for (const stream of [berth.stdout, berth.stderr])
       stream?.on("data", (chunk: Buffer) => (told += chunk.toString()));
     await eventually(() => told.includes('"msg":"Berth is ready"'));
-    const [, webhookPort, operationsPort] = /"webhookPort":(\d+),"operationsPort":(\d+)/.exec(told) ?? [];
+    const [, webhookPort, operationsPort] = /"webhookPort":(\d+),.*"operationsPort":(\d+)/.exec(told) ?? [];
     port = Number(webhookPort);
     caller = createWebhookCaller({ port, ca });
     operations = `http://127.0.0.1:${String(operationsPort)}`;

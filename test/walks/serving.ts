@@ -29,7 +29,14 @@ export async function startBerth(from: string, catalogueInterval: string): Promi
   let logged = "";
   const log = createLog("debug", { write: (line) => (logged += line) });
   const settings = readSettings(
-    { from, catalogueInterval, webhookPort: "0", operationsPort: "0", bindAddress: "127.0.0.1" },
+    {
+      from,
+      catalogueInterval,
+      webhookPort: "0",
+      peoplePort: "0",
+      operationsPort: "0",
+      bindAddress: "127.0.0.1",
+    },
     {},
   );
   const serving = await startServing(settings, log);
