@@ -4,6 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 
 const root = join(import.meta.dirname, "..");
 const out = resolve(process.argv[2] ?? join(root, "dist"));
@@ -14,13 +15,20 @@ if (!existsSync(compiler)) {
 }
 
 rmSync(out, { recursive: true, force: true });
-const { status } = spawnSync(
-  process.execPath,
-  [compiler, "--project", "tsconfig.build.json", "--outDir", out],
-  {
-    cwd: root,
-    stdio: "inherit",
-  },
+compile("--project", "tsconfig.build.json", "--outDir", out);
+// Its scripts run in the browser, so it has a project of its own; the rest is as for the others.
+compile(
+  ...["--project", "src/page", "--outDir", out, "--rootDir", "src"],
+  ...["--noEmit", "false", "--rewriteRelativeImportExtensions"],
 );
-if (status !== 0) process.exit(status ?? 1);
 cpSync(join(root, "src", "demo", "sample"), join(out, "demo", "sample"), { recursive: true });
+for (const name of ["index.html", "berth.css"])
+  cpSync(join(root, "src", "page", name), join(out, "page", name));
+// Its package is twenty megabytes, of which the page needs one file.
+const styleSheet = fileURLToPath(import.meta.resolve("@picocss/pico/css/pico.min.css"));
+cpSync(styleSheet, join(out, "page", "pico.min.css"));
+
+function compile(...args: readonly string[]): void {
+  const { status } = spawnSync(process.execPath, [compiler, ...args], { cwd: root, stdio: "inherit" });
+  if (status !== 0) process.exit(status ?? 1);
+}

@@ -81,8 +81,10 @@ describe("the npm package", function () {
     const expected = (await readdir(join(checkout, "src"), { recursive: true, withFileTypes: true }))
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name).slice(join(checkout, "src").length + 1))
+      .filter((path) => !path.endsWith("tsconfig.json"))
       .map((path) => join("dist", path.replace(/\.ts$/, ".js")));
-    expect(paths).to.have.members([...expected, "package.json", "README.md", "LICENSE"]);
+    const others = ["dist/page/pico.min.css", "package.json", "README.md", "LICENSE"];
+    expect(paths).to.have.members([...expected, ...others]);
     expect(paths.filter((path) => /\.(ts|map)$|test/.test(path))).to.deep.equal([]);
   });
 
@@ -157,7 +159,7 @@ describe("the npm package", function () {
         command: bin("berth"),
         args: [
           ...["serve", "--from", cluster, "--bind-address", "127.0.0.1"],
-          ...["--webhook-port", "0", "--operations-port", "0", "--drain", "0s"],
+          ...["--webhook-port", "0", "--people-port", "0", "--operations-port", "0", "--drain", "0s"],
           ...["--certificate-mode", "files", "--certificate-file", join(folder, "tls.crt")],
           ...["--key-file", join(folder, "tls.key")],
         ],
