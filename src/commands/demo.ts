@@ -10,7 +10,7 @@ import {
   archiveRepositories,
   attempts,
   harborHost,
-  sampleRepositories,
+  pushSampleImages,
   sampleSpaces,
   writeSampleCluster,
   type Attempt,
@@ -38,8 +38,7 @@ export async function demo(
     adminPassword: password,
     projects: sampleSpaces,
   });
-  for (const [repository, tags] of Object.entries(sampleRepositories))
-    for (const tag of tags) harbor.repositories.push(repository, { tags: [tag], sizeBytes: 48_100_000 });
+  pushSampleImages(harbor);
   const tls = { key: certificate.key, cert: certificate.certificate };
   const archive = await startStandInRegistry(tls, archiveRepositories);
   try {

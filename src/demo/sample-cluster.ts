@@ -5,6 +5,7 @@ import { cp, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
+import type { StandInHarbor } from "./stand-in-harbor.ts";
 
 /** The name by which images call the stand-in Harbor. */
 export const harborHost = "harbor.example.test";
@@ -80,8 +81,8 @@ export const sampleSpaces = [
   { name: "hub-mirror", visibility: "public", registryId: 1 },
 ] as const;
 
-/** What the selector shows in them; repositories with their tags, the oldest first. */
-export const sampleRepositories: Readonly<Record<string, readonly string[]>> = {
+/** What is in them; repositories with their tags, the oldest first. */
+const sampleRepositories: Readonly<Record<string, readonly string[]>> = {
   "library/envoy": ["1"],
   "library/nginx": ["1.26", "1.27"],
   "library/nginx-unprivileged": ["1.27"],
@@ -91,6 +92,15 @@ export const sampleRepositories: Readonly<Record<string, readonly string[]>> = {
   "team-b/app": ["1"],
   "models/trainer": ["8", "9"],
 };
+
+/** Some 46 MiB each. */
+const sampleSizeBytes = 48_100_000;
+
+export function pushSampleImages({ repositories }: Pick<StandInHarbor, "repositories">): void {
+  for (const [repository, tags] of Object.entries(sampleRepositories)) {
+    for (const tag of tags) repositories.push(repository, { tags: [tag], sizeBytes: sampleSizeBytes });
+  }
+}
 
 export const archiveRepositories: Readonly<Record<string, readonly string[]>> = {
   app: ["6", "7"],

@@ -1,5 +1,6 @@
 // How the stand-in Harbor lists, whatever it lists: `q` and `sort`, pages, the total, and the links to the pages
-// around. Of Harbor's `q` it knows exact (`name=x`) and fuzzy (`name=~x`) values, not ranges and lists.
+// around. Of Harbor's `q` it knows exact (`name=x`) and fuzzy (`name=~x`) values and lists of which one is enough
+// (`project_id={1 2}`), not ranges and lists of which all are meant.
 
 import { ok, problem, type Answer, type Ask } from "./stand-in-answer.ts";
 
@@ -19,6 +20,8 @@ export function select<Row>(
   if (wanted === undefined) {
     return problem(400, `the query string must contain "=" and the key/value cannot be empty`);
   }
+  const broken = [...wanted.values()].find((pattern) => pattern.startsWith("{") && !pattern.endsWith("}"));
+  if (broken !== undefined) return problem(400, `invalid query string value: ${broken}`);
   const found = rows.filter((row) =>
     [...wanted].every(([name, pattern]) => {
       const key = keys[name];
@@ -41,8 +44,12 @@ export function keywordsOf(query: URLSearchParams): ReadonlyMap<string, string> 
   return keywords;
 }
 
-export function matches(value: string, pattern: string): boolean {
-  return pattern.startsWith("~") ? value.includes(pattern.slice(1)) : value === pattern;
+/** A part of a value is found whatever its case; a list of nothing is no condition at all. */
+function matches(value: string, pattern: string): boolean {
+  if (pattern.startsWith("~")) return value.toLowerCase().includes(pattern.slice(1).toLowerCase());
+  if (!pattern.startsWith("{")) return value === pattern;
+  const values = pattern.slice(1, -1).split(" ").filter(Boolean);
+  return values.length === 0 || values.includes(value);
 }
 
 /** The page that was asked for. */
@@ -63,12 +70,18 @@ export function listing<Row>(ask: Ask, rows: readonly Row[], present: (row: Row)
   });
 }
 
+/** `-push_time,-id`; what cannot be sorted by is passed over. */
 function orderBy<Row>(sort: string, keys: Keys<Row>): (a: Row, b: Row) => number {
-  const sign = sort.startsWith("-") ? -1 : 1;
-  const key = keys[sort.replace(/^-/, "")];
+  const orders = sort.split(",").flatMap((text) => {
+    const key = keys[text.replace(/^-/, "")];
+    return key === undefined ? [] : [{ key, sign: text.startsWith("-") ? -1 : 1 }];
+  });
   return (a, b) => {
-    const [first, second] = [key?.(a) ?? 0, key?.(b) ?? 0];
-    return first === second ? 0 : sign * (first < second ? -1 : 1);
+    for (const { key, sign } of orders) {
+      const [first, second] = [key(a), key(b)];
+      if (first !== second) return sign * (first < second ? -1 : 1);
+    }
+    return 0;
   };
 }
 

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 
 import { decoded, ok, problem, type Answer, type Ask } from "./stand-in-answer.ts";
 import { isAdmin, isNamedFor, type Caller } from "./stand-in-callers.ts";
-import { keywordsOf, listing, matches, select } from "./stand-in-listing.ts";
+import { keywordsOf, listing, select, type Keys } from "./stand-in-listing.ts";
 import { subjectOf, type ProjectApi } from "./stand-in-projects.ts";
 
 export interface NewArtifact {
@@ -13,6 +13,10 @@ export interface NewArtifact {
   readonly digest?: string;
   readonly tags?: readonly string[];
   readonly sizeBytes?: number;
+  /** Such as `CHART`; an image without. */
+  readonly type?: string;
+  /** Of the images in an index: `linux/arm64/v8`. Without, it is one image for `linux/amd64`. */
+  readonly platforms?: readonly string[];
 }
 
 export interface StandInRepository {
@@ -29,6 +33,8 @@ export interface StandInArtifact {
   readonly digest: string;
   readonly sizeBytes: number;
   readonly pushedAt: number;
+  readonly type: string;
+  readonly platforms: readonly string[] | undefined;
   readonly tags: readonly StandInTag[];
 }
 
@@ -40,7 +46,10 @@ export interface StandInTag {
 
 /** What may happen to repositories without Harbor's API. */
 export interface Repositories {
-  /** A push to `project/name`. Another artifact that has one of the tags loses it. */
+  /**
+   * A push to `project/name`. Another artifact that has one of the tags loses it. Behind the project any text will do,
+   * as for tags: also what no Harbor would take, for those who have to read it.
+   */
   push(name: string, artifact?: NewArtifact): StandInArtifact;
   remove(name: string): void;
   find(name: string): StandInRepository | undefined;
@@ -91,19 +100,19 @@ export function createRepositoryApi({
     return inserted;
   }
 
-  function push(name: string, { digest, tags = [], sizeBytes }: NewArtifact = {}): StandInArtifact {
+  function push(name: string, pushing: NewArtifact = {}): StandInArtifact {
+    const { digest, tags = [], sizeBytes, type = "IMAGE", platforms } = pushing;
     const row = find(name) ?? insert(name);
     const at = now();
     const ownDigest = digest ?? digestOf(`${name} ${nextId.artifact}`);
     const known = row.artifacts.find((artifact) => artifact.digest === ownDigest);
-    const facts = { digest: ownDigest, sizeBytes: sizeBytes ?? smallestSizeBytes, pushedAt: at };
+    const size = sizeBytes ?? smallestSizeBytes;
+    const facts = { digest: ownDigest, sizeBytes: size, pushedAt: at, type, platforms };
     const artifact = known ?? { id: nextId.artifact++, ...facts, tags: [] };
     const moved = tags.map((tag) => ({ id: nextId.tag++, name: tag, pushedAt: at }));
-    const others = row.artifacts
-      .filter(({ id }) => id !== artifact.id)
-      .map((other) => ({ ...other, tags: other.tags.filter((tag) => !tags.includes(tag.name)) }));
-    const kept = artifact.tags.filter((tag) => !tags.includes(tag.name));
-    const pushed = { ...artifact, tags: [...kept, ...moved] };
+    const taken = new Set(tags);
+    const others = row.artifacts.filter(({ id }) => id !== artifact.id).map((other) => without(other, taken));
+    const pushed = { ...artifact, tags: [...without(artifact, taken).tags, ...moved] };
     row.artifacts = [...others, pushed];
     row.updatedAt = at;
     return pushed;
@@ -131,6 +140,7 @@ export function createRepositoryApi({
       {
         name: (row) => row.name,
         id: (row) => row.id,
+        project_id: (row) => row.projectId,
         creation_time: (row) => row.createdAt,
         update_time: (row) => row.updatedAt,
       },
@@ -171,7 +181,7 @@ export function createRepositoryApi({
     const artifacts = row?.artifacts ?? [];
     const pattern = keywordsOf(ask.query)?.get("tags");
     const tagged = artifacts.filter(({ tags }) => pattern === undefined || hasTag(tags, pattern));
-    const found = select(ask, tagged, { digest: ({ digest }) => digest, push_time: pushTime, id }, "-id");
+    const found = select(ask, tagged, artifactKeys, "-id");
     if ("status" in found || row === undefined) return "status" in found ? found : listing(ask, [], String);
     const withTags = ask.query.get("with_tag") !== "false";
     return listing(ask, found, (artifact) => presentArtifact(row, artifact, withTags));
@@ -250,17 +260,31 @@ export function createRepositoryApi({
 const id = (row: { readonly id: number }) => row.id;
 const pushTime = (row: { readonly pushedAt: number }) => row.pushedAt;
 
+const artifactKeys: Keys<StandInArtifact> = {
+  id,
+  digest: ({ digest }) => digest,
+  type: ({ type }) => type,
+  push_time: pushTime,
+};
+
+/** The same artifact where it has none of them: a push to one of thousands copies no other. */
+function without(artifact: StandInArtifact, tags: ReadonlySet<string>): StandInArtifact {
+  const hasSome = artifact.tags.some(({ name }) => tags.has(name));
+  return hasSome ? { ...artifact, tags: artifact.tags.filter(({ name }) => !tags.has(name)) } : artifact;
+}
+
 const noRepository = (name: string): Answer => problem(404, `repository ${name} not found`);
 
-/** `*` is any tag, and `nil` none. */
+/** `*` is any tag, and `nil` none. Unlike all else, a part of a tag is found only as it is written. */
 function hasTag(tags: readonly StandInTag[], pattern: string): boolean {
   if (pattern === "nil") return tags.length === 0;
-  return tags.some(({ name }) => pattern === "*" || matches(name, pattern));
+  if (pattern.startsWith("~")) return tags.some(({ name }) => name.includes(pattern.slice(1)));
+  return tags.some(({ name }) => pattern === "*" || name === pattern);
 }
 
 function presentArtifact(
   row: StandInRepository,
-  { id, digest, sizeBytes, pushedAt, tags }: StandInArtifact,
+  { id, digest, sizeBytes, pushedAt, type, platforms, tags }: StandInArtifact,
   withTags: boolean,
 ): unknown {
   const [project = "", ...rest] = row.name.split("/");
@@ -273,21 +297,38 @@ function presentArtifact(
     addition_links: { build_history: { absolute: false, href } },
     artifact_type: "application/vnd.oci.image.config.v1+json",
     digest,
-    extra_attrs: { architecture: "amd64", author: "", config: {}, created: pushTime, os: "linux" },
+    extra_attrs: platforms === undefined ? ofOneImage(pushTime) : null,
     icon: "sha256:0048162a053eef4d4ce3fe7518615bef084403614f8bca43b40ae2e762e11e06",
     id,
     labels: null,
-    manifest_media_type: "application/vnd.oci.image.manifest.v1+json",
+    manifest_media_type: `application/vnd.oci.image.${platforms === undefined ? "manifest" : "index"}.v1+json`,
     media_type: "application/vnd.oci.image.config.v1+json",
     project_id: row.projectId,
     pull_time: never,
     push_time: pushTime,
-    references: null,
+    references: platforms?.map((platform, n) => presentReference(digest, id, platform, n)) ?? null,
     repository_id: row.id,
     repository_name: row.name,
     size: sizeBytes,
     tags: withTags && tags.length > 0 ? newestFirst : null,
-    type: "IMAGE",
+    type,
+  };
+}
+
+function ofOneImage(created: string): unknown {
+  return { architecture: "amd64", author: "", config: {}, created, os: "linux" };
+}
+
+/** An image in an index. */
+function presentReference(digest: string, id: number, platform: string, n: number): unknown {
+  const [os = "", architecture = "", variant = ""] = platform.split("/");
+  return {
+    annotations: null,
+    child_digest: digestOf(`${digest} ${platform}`),
+    child_id: id + n + 1,
+    parent_id: id,
+    platform: { OsFeatures: null, architecture, os, ...(variant === "" ? {} : { variant }) },
+    urls: null,
   };
 }
 

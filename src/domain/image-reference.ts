@@ -85,6 +85,21 @@ export function isHostText(text: string): boolean {
   return isDomain(text, text.length) || (text.includes(".") && endOfElement(text, 0) === text.length);
 }
 
+/** A repository as registries list it, without host: whether the grammar lets `text` be the path of a reference. */
+export function isRepositoryText(text: string): boolean {
+  return text.length <= maxRepositoryLength && endOfPath(text, 0) === text.length;
+}
+
+/** Whether the grammar lets `text` be the tag of a reference. */
+export function isTagText(text: string): boolean {
+  return text.length <= maxTagLength && endOfTag(`:${text}`, 0) === text.length + 1;
+}
+
+/** Whether `text` is a digest that a reference may end with. */
+export function isDigestOfImage(text: string): boolean {
+  return isSupportedDigest(text, 0);
+}
+
 function readReference(text: string): ImageReference | Malformation {
   const firstSlash = text.indexOf("/");
   const hostEnd = firstSlash > 0 && namesHost(text, firstSlash) ? firstSlash : 0;

@@ -112,7 +112,7 @@ function readUser(url: string, answer: HarborAnswer): Caller {
 
 const rightsOfRobot =
   'on the system project:list and robot:create, robot:read, robot:list and robot:delete, on all projects ("*") ' +
-  "repository:pull and project:read; where the policy declares spaces, also project:create, quota:list, quota:read " +
+  "repository:pull, project:read and, for the image selector, repository:list, artifact:list and artifact:read; where the policy declares spaces, also project:create, quota:list, quota:read " +
   "and quota:update on the system and project:update on all projects";
 const whatToUse = `use a local administrator, or a robot of the system that has ${rightsOfRobot}`;
 

@@ -19,7 +19,9 @@ export interface Names {
   readonly next: string | null;
 }
 
-/** A hundred pages of a registry's usual size; in a larger catalog only the beginning is searched. */
+/** Ten pages of a registry's usual size: looked through together, before it is seen whether enough was found. */
+const searchedAtATime = 1_000;
+/** A hundred pages of the usual size; in a larger catalog a search goes on from there when it is asked to. */
 const maxSearched = 10_000;
 
 /** Repositories by name; "off" where the registry lists them to nobody. */
@@ -28,15 +30,21 @@ export async function repositoryNames(
   { search, after, limit }: WantedNames,
   signal: AbortSignal,
 ): Promise<Names | "off"> {
-  const n = search === "" ? limit : maxSearched;
-  const listing = await listRepositories(client, { n, last: after }, signal);
-  if (listing.kind === "off") return "off";
   const text = search.toLowerCase();
-  const found = listing.repositories.filter((name) => isRepositoryText(name) && name.includes(text));
+  const n = text === "" ? limit : searchedAtATime;
+  const found: string[] = [];
+  let last = after ?? null;
+  let searched = 0;
+  do {
+    const listing = await listRepositories(client, { n, last: last ?? undefined }, signal);
+    if (listing.kind === "off") return "off";
+    found.push(...listing.repositories.filter((name) => isRepositoryText(name) && name.includes(text)));
+    last = listing.last;
+    searched += n;
+  } while (text !== "" && last !== null && found.length <= limit && searched < maxSearched);
   const items = found.slice(0, limit);
   // Past what was searched it goes on from the last name that was looked at.
-  const next = found.length > limit ? (items.at(-1) ?? null) : listing.last;
-  return { items, next };
+  return { items, next: found.length > limit ? (items.at(-1) ?? null) : last };
 }
 
 /** Tags, versions descending; null where there is no such repository. */

@@ -3,6 +3,9 @@ import { expect } from "chai";
 import fc from "fast-check";
 import {
   canonicalImageReference,
+  isDigestOfImage,
+  isRepositoryText,
+  isTagText,
   maxReferenceLength,
   parseImageReference,
   printImageReference,
@@ -206,6 +209,36 @@ describe("an image reference", () => {
     expect(text).to.have.length(maxReferenceLength);
     expect(referenceIn(parseImageReference(text)).host).to.equal(host);
   });
+});
+
+describe("a part of an image reference", () => {
+  const hex = (length: number) => "a".repeat(length);
+  const rows: [what: string, is: (text: string) => boolean, good: string[], bad: string[]][] = [
+    [
+      "repository",
+      isRepositoryText,
+      ["app", "team/a/b", "a__b/c--d", "2024", hex(255)],
+      ["", "/app", "app/", "a//b", "a..b", "A", "a b", "a:1", "a@b", "..", "a\n", "\u202ea", "<b>", hex(256)],
+    ],
+    [
+      "tag",
+      isTagText,
+      ["1", "_", "v1.0_RC-1", "latest", hex(128)],
+      ["", "-1", ".1", "a/b", "a:b", "a@b", "a b", "1\n", "1\u202e", "<b>", hex(129)],
+    ],
+    [
+      "digest",
+      isDigestOfImage,
+      [`sha256:${hex(64)}`, `sha384:${hex(96)}`, `sha512:${hex(128)}`],
+      ["", hex(64), `sha256:${hex(63)}`, `sha256:${hex(65)}`, `md5:${hex(32)}`, `sha256:${"A".repeat(64)}`],
+    ],
+  ];
+  for (const [what, is, good, bad] of rows) {
+    it(`is a ${what} or is none`, () => {
+      for (const text of good) expect(is(text), text).to.equal(true);
+      for (const text of bad) expect(is(text), text).to.equal(false);
+    });
+  }
 });
 
 describe("any text, as an image reference", () => {

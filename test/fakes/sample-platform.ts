@@ -2,7 +2,12 @@
 
 import { rm } from "node:fs/promises";
 import { selfSigned } from "../../src/certificates/self-signed.ts";
-import { sampleSpaces, writeSampleCluster } from "../../src/demo/sample-cluster.ts";
+import {
+  archiveRepositories,
+  pushSampleImages,
+  sampleSpaces,
+  writeSampleCluster,
+} from "../../src/demo/sample-cluster.ts";
 import { startStandInRegistry } from "../../src/demo/stand-in-registry.ts";
 import { startStandInHarbor, type StandInHarbor } from "../../src/demo/stand-in-harbor.ts";
 
@@ -25,7 +30,9 @@ export async function startSamplePlatform(): Promise<SamplePlatform> {
     // Long enough to be a lock, short enough to wait for.
     lockMs: 10,
   });
-  const archive = await startStandInRegistry({ key: issued.key, cert: issued.certificate });
+  pushSampleImages(harbor);
+  const tls = { key: issued.key, cert: issued.certificate };
+  const archive = await startStandInRegistry(tls, archiveRepositories);
   const url = harbor.url.replace("127.0.0.1", "localhost");
   const login = { username: "admin", password: harborPassword, ca: issued.ca };
   const folder = await writeSampleCluster({ url, ...login }, archive.url);
