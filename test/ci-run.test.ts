@@ -125,7 +125,7 @@ describe(".ci/run", () => {
     expect(update).to.equal("update");
     // Go may be there without a package, and then is found.
     expect(install).to.match(
-      /^install -y --no-install-recommends (golang-go )?wrk docker-registry skopeo prometheus$/,
+      /^install -y --no-install-recommends (golang-go )?wrk docker-registry skopeo prometheus chromium$/,
     );
   });
 });

@@ -16,6 +16,7 @@ const documented: Readonly<Record<string, readonly string[]>> = {
   registry_up: ["registry"],
   registry_request_duration_seconds: ["registry", "outcome"],
   lookups_total: ["registry", "outcome"],
+  people_request_duration_seconds: ["route", "status"],
   mode: ["mode"],
   policy_problems: [],
   policy_errors: [],
