@@ -5,6 +5,7 @@
 import { X509Certificate } from "node:crypto";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { connect as connectTls } from "node:tls";
 import { expect } from "chai";
 import { newCa, readBundle } from "../../src/certificates/authority.ts";
 import { berthNamespace, mustCreate, prepareBerth, type Berth } from "./berth.ts";
@@ -200,6 +201,9 @@ describe("the certificate that Berth keeps, before a real API server", () => {
     expect(seen.size, `CAs seen in ${looks} looks`).to.be.at.least(3);
     expectNoFailure(made);
     for (const each of [berth, other]) {
+      // The people's port has followed, for the name of its own Service.
+      const { ca } = await secretTexts();
+      expect(await isTrusted(each.peoplePort(), ca, `berth-people.${berthNamespace}.svc`)).to.equal(true);
       expect((await each.operations("/readyz")).status).to.equal(200);
       const complaints = each
         .output()
@@ -218,6 +222,17 @@ const policy = {
   exemptNamespaces: ["kube-system"],
   registries: [{ name: "archive", type: "docker-registry", url: "https://archive.example.test" }],
 };
+
+/** Does a client that trusts these CAs take what the port shows for this name? */
+function isTrusted(port: number, ca: string, servername: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({ host: "127.0.0.1", port, ca, servername, rejectUnauthorized: false }, () => {
+      resolve(socket.authorized);
+      socket.destroy();
+    });
+    socket.on("error", reject);
+  });
+}
 
 interface CallMade {
   readonly isRight: boolean;
