@@ -6,6 +6,7 @@
 import diagnostics from "node:diagnostics_channel";
 import { syncBuiltinESMExports } from "node:module";
 import timersPromises from "node:timers/promises";
+import zlib from "node:zlib";
 
 export interface VirtualTime {
   /** Lets everything that is due within so many milliseconds happen, in order. */
@@ -24,12 +25,18 @@ interface Timer {
   readonly order: number;
 }
 
-/** A request without answer for so long has met a server that is silent on purpose, or that waits for a timer. */
+/**
+ * A request without answer for so long has met a server that is silent on purpose, or that waits for a timer. Where all
+ * servers are in this process, turns of the loop tell it sooner, and whatever else the machine does.
+ */
 const silentMs = 100;
 /** Longer than any test turns the clock for one promise. */
 const longestWaitMs = 10 * 60_000;
 
-export function startVirtualTime(startAt = Date.parse("2026-03-01T12:00:00Z")): VirtualTime {
+export function startVirtualTime(
+  startAt = Date.parse("2026-03-01T12:00:00Z"),
+  { silentTurns = Infinity }: { readonly silentTurns?: number } = {},
+): VirtualTime {
   const real = {
     setTimeout: globalThis.setTimeout,
     clearTimeout: globalThis.clearTimeout,
@@ -41,7 +48,7 @@ export function startVirtualTime(startAt = Date.parse("2026-03-01T12:00:00Z")): 
   const timers = new Map<object, Timer>();
   let now = startAt;
   let order = 0;
-  const traffic = watchTraffic(real.performanceNow);
+  const traffic = watchTraffic(real.performanceNow, silentTurns);
 
   function schedule(run: () => void, delayMs: unknown): object {
     const delay = Math.ceil(Number(delayMs ?? 0) || 0);
@@ -171,10 +178,11 @@ export function startVirtualTime(startAt = Date.parse("2026-03-01T12:00:00Z")): 
 }
 
 /** Knows which requests of this process wait for an answer. */
-function watchTraffic(now: () => number): { quiet(): Promise<void>; end(): void } {
+function watchTraffic(now: () => number, silentTurns: number): { quiet(): Promise<void>; end(): void } {
+  let turns = 0;
   /** Request → when it began. */
-  const open = new Map<object, number>();
-  const begun = (message: unknown): void => void open.set(requestIn(message), now());
+  const open = new Map<object, { readonly at: number; readonly turn: number }>();
+  const begun = (message: unknown): void => void open.set(requestIn(message), { at: now(), turn: turns });
   const ended = (message: unknown): void => void open.delete(requestIn(message));
   const channels = [
     ["http.client.request.start", begun],
@@ -182,12 +190,17 @@ function watchTraffic(now: () => number): { quiet(): Promise<void>; end(): void 
     ["http.client.response.finish", ended],
   ] as const;
   for (const [name, listener] of channels) diagnostics.subscribe(name, listener);
+  const packing = watchPacking();
 
   function isBusy(): boolean {
-    for (const [request, since] of open) if (now() - since > silentMs) open.delete(request);
+    for (const [request, { at, turn }] of open) {
+      if (now() - at > silentMs || turns - turn > silentTurns) open.delete(request);
+    }
     // Files and names are asked for elsewhere.
     return (
-      open.size > 0 || process.getActiveResourcesInfo().some((kind) => /^(FS|GetAddrInfo)Req/.test(kind))
+      open.size > 0 ||
+      packing.isBusy() ||
+      process.getActiveResourcesInfo().some((kind) => /^(FS|GetAddrInfo)Req/.test(kind))
     );
   }
 
@@ -196,15 +209,45 @@ function watchTraffic(now: () => number): { quiet(): Promise<void>; end(): void 
       // An answer's body, and what follows from it, takes some turns of the loop after its head.
       for (let calm = 0; calm < turnsOfCalm; calm = isBusy() ? 0 : calm + 1) {
         await new Promise((resolve) => setImmediate(resolve));
+        turns += 1;
       }
     },
     end() {
+      packing.end();
       for (const [name, listener] of channels) diagnostics.unsubscribe(name, listener);
     },
   };
 }
 
 const turnsOfCalm = 8;
+
+/** Knows what other threads pack and unpack. */
+function watchPacking(): { isBusy(): boolean; end(): void } {
+  const real = { gzip: zlib.gzip, gunzip: zlib.gunzip };
+  let underWay = 0;
+  type Packing = (...all: unknown[]) => void;
+  const counted =
+    (pack: Packing): Packing =>
+    (...all) => {
+      const done = all.pop() as (...results: unknown[]) => void;
+      underWay += 1;
+      pack(...all, (...results: unknown[]) => {
+        underWay -= 1;
+        done(...results);
+      });
+    };
+  zlib.gzip = counted(real.gzip as Packing) as typeof zlib.gzip;
+  zlib.gunzip = counted(real.gunzip as Packing) as typeof zlib.gunzip;
+  syncBuiltinESMExports();
+  return {
+    isBusy: () => underWay > 0,
+    end() {
+      zlib.gzip = real.gzip;
+      zlib.gunzip = real.gunzip;
+      syncBuiltinESMExports();
+    },
+  };
+}
 
 function requestIn(message: unknown): object {
   return (message as { readonly request: object }).request;

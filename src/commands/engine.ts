@@ -81,6 +81,9 @@ const harborTimeoutMs = 30_000;
 /** A folder's registries are checked as often as a cluster's, see leader.ts. */
 const beatsBetweenChecks = 4;
 
+/** For how long something lasts: it is never set back or forth, as the wall clock may be. */
+const monotonic = (): number => performance.now();
+
 /** What all that runs has in common. */
 interface Parts {
   readonly settings: Settings;
@@ -117,7 +120,7 @@ export async function startEngine(
   const clients = createHarborClients({
     secrets: held,
     timeoutMs: harborTimeoutMs,
-    now: Date.now,
+    now: monotonic,
     random: Math.random,
     observe: (registry, outcome, seconds) =>
       metrics?.registryRequestDuration.observe({ registry, outcome }, seconds),
@@ -141,6 +144,7 @@ export async function startEngine(
       return registry && clients.pullClientOf(registry);
     },
     now: Date.now,
+    monotonic,
     log,
     observe: (registry, outcome) => metrics?.lookups.inc({ registry, outcome }),
   });
@@ -167,7 +171,7 @@ function startInFolder(parts: Parts, dir: string): Running {
   const { settings, log } = parts;
   // The folder is all there is: what it does not show does not exist.
   const absent: NamespaceAnswer = { kind: "read", exists: false, workspace: null };
-  const source = startFolderSource({ dir, berthNamespace: settings.namespace, log, now: Date.now });
+  const source = startFolderSource({ dir, berthNamespace: settings.namespace, log, now: monotonic });
   const readers = startReaders(parts);
   const feed = startFeed(parts, source);
   return {
@@ -252,13 +256,19 @@ async function startInCluster(parts: Parts): Promise<Running> {
 function withPublished(
   cluster: KubernetesCluster,
   { state, log }: Parts,
-  onPublished: (all: ReadonlyMap<string, PublishedValue>) => void = () => undefined,
+  {
+    leads = () => false,
+    onPublished,
+  }: {
+    readonly leads?: () => boolean;
+    readonly onPublished?: (all: ReadonlyMap<string, PublishedValue>) => void;
+  } = {},
 ): ClusterSource {
   return (sink) => {
-    const take = createPublishedFeed({ state, log });
+    const take = createPublishedFeed({ state, log, leads });
     const watching = cluster.source(sink);
     const published = cluster.published.start((all) => {
-      onPublished(all);
+      onPublished?.(all);
       take(all, (policy) => sink.publishedPolicy(policy));
     });
     cluster.addWatch("published", published);
@@ -308,10 +318,11 @@ function startReplica(parts: Parts & { readonly metrics: Metrics }, cluster: Kub
   cluster.addWatch("pull-secrets", secretsWatch);
 
   let leadership: Leadership | undefined;
+  const leads = (): boolean => leadership !== undefined;
   const feed = startFeed(
     parts,
-    withPublished(cluster, parts, (all) => (published = all)),
-    { awaitsPublished: true, leads: () => leadership !== undefined, onPolicy: changed },
+    withPublished(cluster, parts, { leads, onPublished: (all) => (published = all) }),
+    { awaitsPublished: true, leads, onPolicy: changed },
   );
   const credentials = createCredentials(() => {
     const snapshot = state.snapshot();
@@ -367,7 +378,7 @@ function startReplica(parts: Parts & { readonly metrics: Metrics }, cluster: Kub
     lastEventAt: () => cluster.lastEventAt(),
     registryStatus: () => leadership?.catalogues.status() ?? new Map<string, RegistryStatus>(),
     registryReports: () => leadership?.checks.reports() ?? new Map<string, RegistryReport>(),
-    leads: () => leadership !== undefined,
+    leads,
     certificates: {
       caSecret: cluster.caSecret,
       webhookConfigurations: cluster.webhookConfigurations,

@@ -71,9 +71,11 @@ export async function openKubernetes(needs: KubernetesNeeds): Promise<Kubernetes
       : inClusterAccess({ ...endpoint, now: Date.now });
   const client = createKubeClient(access);
   const peopleClient = createKubeClient(access, { maxSockets: maxPeopleSockets });
+  // What is remembered for some seconds must not be for an hour where the wall clock is set back by one.
+  const monotonic = (): number => performance.now();
   const common = { client, log, now: Date.now, random: Math.random };
   const restartsOf = (resource: string) => ({ onRestart: () => metrics?.watchRestarts.inc({ resource }) });
-  const askAccess = createAccessReviews({ client, now: Date.now });
+  const askAccess = createAccessReviews({ client, now: monotonic });
   const source = createKubernetesSource({
     ...common,
     berthNamespace: namespace,
@@ -99,13 +101,13 @@ export async function openKubernetes(needs: KubernetesNeeds): Promise<Kubernetes
       readLabels: (name, signal) => readNamespaceLabels(client, name, signal),
       workspaceLabel: settings.workspaceLabel,
       log,
-      now: Date.now,
+      now: monotonic,
     }),
     hasRight: (user, right, signal) =>
       askAccess(user, { group: "berth.io", resource: "workspaces", ...right }, signal),
     peopleAccess: createPeopleAccess({
-      reviewToken: createTokenReviews({ client: peopleClient, now: Date.now }),
-      askRight: createAccessReviews({ client: peopleClient, now: Date.now, limits: peopleLimits }),
+      reviewToken: createTokenReviews({ client: peopleClient, now: monotonic }),
+      askRight: createAccessReviews({ client: peopleClient, now: monotonic, limits: peopleLimits }),
       proxy: peopleProxyOf(settings),
       berthNamespace: namespace,
     }),

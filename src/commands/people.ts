@@ -124,7 +124,7 @@ function createHealth(engine: Engine) {
     if (report !== undefined) return report;
     const known = asked.get(registry.name);
     const at = Date.now();
-    if (known !== undefined && at - known.at < healthFreshMs) return known.health;
+    if (known !== undefined && Math.abs(at - known.at) < healthFreshMs) return known.health;
     for (const name of asked.keys())
       if (!engine.state.snapshot().policy.registries.has(name)) asked.delete(name);
     const health = engine.checkRegistry(registry, AbortSignal.timeout(healthTimeoutMs)).then(

@@ -22,6 +22,8 @@ export interface PublishedValue {
 export interface PublishedFeedNeeds {
   readonly state: State;
   readonly log: Log;
+  /** The one who publishes reads the registries itself, and what it knows may be newer than its own echo. */
+  readonly leads?: () => boolean;
 }
 
 /** Takes the full set of what is published, by name; says what the last good policy is, null for none. */
@@ -30,7 +32,7 @@ export type PublishedFeed = (
   publishedPolicy: (published: PublishedPolicy | null) => void,
 ) => void;
 
-export function createPublishedFeed({ state, log }: PublishedFeedNeeds): PublishedFeed {
+export function createPublishedFeed({ state, log, leads = () => false }: PublishedFeedNeeds): PublishedFeed {
   let decoded: ReadonlyMap<string, DecodedCatalogue> = new Map();
   let policyText: string | null | undefined;
 
@@ -38,7 +40,7 @@ export function createPublishedFeed({ state, log }: PublishedFeedNeeds): Publish
   // of another change; for as long as there is a state.
   state.subscribe((current, previous) => {
     if (current.policy === previous.policy) return;
-    queueMicrotask(() => decoded.forEach((read, registry) => offer(registry, read)));
+    queueMicrotask(() => decoded.forEach((read, registry) => offer(registry, read, false)));
   });
 
   function takeCatalogues(all: ReadonlyMap<string, PublishedValue>): void {
@@ -56,16 +58,20 @@ export function createPublishedFeed({ state, log }: PublishedFeedNeeds): Publish
         continue;
       }
       next.set(registry, read);
-      offer(registry, read);
+      offer(registry, read, !isSameReading(read, decoded.get(registry)));
     }
     decoded = next;
   }
 
-  /** Of two readings of one server the newer wins; one of another server belongs to the policy that names it. */
-  function offer(registry: string, { catalogue }: DecodedCatalogue): void {
+  /**
+   * What is published anew counts, whatever its time says: clocks differ, and are set back. Only who reads the server
+   * too compares the times. A reading of another server belongs to the policy that names it.
+   */
+  function offer(registry: string, { catalogue }: DecodedCatalogue, isNew: boolean): void {
     const { catalogues, policyRead, policy } = state.snapshot();
     const current = catalogues.get(registry);
-    if (current?.server === catalogue.server && current.readAt >= catalogue.readAt) return;
+    const isOfSameServer = current?.server === catalogue.server;
+    if (isOfSameServer && (!isNew || (leads() && current.readAt >= catalogue.readAt))) return;
     if (policyRead && policy.registries.get(registry)?.url !== catalogue.server) return;
     state.replaceCatalogue(registry, catalogue);
   }
@@ -93,4 +99,10 @@ export function createPublishedFeed({ state, log }: PublishedFeedNeeds): Publish
     takePolicy(all.get(publishedPolicyName), publishedPolicy);
     takeCatalogues(all);
   };
+}
+
+function isSameReading({ catalogue }: DecodedCatalogue, before: DecodedCatalogue | undefined): boolean {
+  const { server, readAt, spaces } = catalogue;
+  const last = before?.catalogue;
+  return last?.server === server && last.readAt === readAt && last.spaces === spaces;
 }

@@ -30,7 +30,7 @@ export interface FolderSourceNeeds {
   /** The namespace whose policy ConfigMaps and Secrets count. */
   readonly berthNamespace: string;
   readonly log: Log;
-  /** Milliseconds. */
+  /** Milliseconds, of a clock that is never set back: a file has to stay the same for a while. */
   readonly now: () => number;
   /** Told of the full list of what is wrong, whenever that changes; empty when all is well again. */
   readonly onProblems?: (problems: readonly ManifestProblem[]) => void;

@@ -56,6 +56,7 @@ export interface HarborClientNeeds {
   readonly ca?: string | undefined;
   /** For one try, from the first byte sent to the last received. */
   readonly timeoutMs: number;
+  /** Milliseconds, best of a clock that is never set back: a refused login rests by it. */
   readonly now: () => number;
   readonly random: () => number;
   /** Told of every try, for metrics. */

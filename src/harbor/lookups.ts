@@ -25,7 +25,10 @@ export interface LookupsNeeds {
   /** By the registry's name; undefined for one that the policy does not name. */
   readonly clientOf: (registry: string) => HarborClient | undefined;
   readonly pullClientOf: (registry: string) => HarborClient | undefined;
+  /** Wall clock: as of when an answer is true. */
   readonly now: () => number;
+  /** Never set back or forth: for how long an answer counts. */
+  readonly monotonic?: () => number;
   readonly log: Log;
   readonly observe?: (registry: string, outcome: LookupOutcome) => void;
   /** How long a request to Harbor may take, whoever still waits for it. */
@@ -42,11 +45,13 @@ const defaultFlightTimeoutMs = 10_000;
 export function createLookups(needs: LookupsNeeds): Lookups {
   const { now, log } = needs;
   const observe = needs.observe ?? (() => undefined);
+  const monotonic = needs.monotonic ?? now;
   const shared: Shared = {
     ...needs,
     observe,
+    monotonic,
     flightTimeoutMs: needs.flightTimeoutMs ?? defaultFlightTimeoutMs,
-    limits: createLookUpLimits(now),
+    limits: createLookUpLimits(monotonic),
     report: createReport(log),
   };
   const spaces = createDesk<SpaceAnswer & { kind: "read" }>(shared, async (client, space, signal) => {
@@ -73,7 +78,7 @@ export function createLookups(needs: LookupsNeeds): Lookups {
   };
 }
 
-type Shared = Required<Pick<LookupsNeeds, "now" | "observe" | "flightTimeoutMs">> & {
+type Shared = Required<Pick<LookupsNeeds, "monotonic" | "observe" | "flightTimeoutMs">> & {
   readonly limits: ReturnType<typeof createLookUpLimits>;
   readonly report: ReturnType<typeof createReport>;
 };
@@ -85,7 +90,7 @@ interface Answered<A> {
 
 /** Answers one kind of question; each kind has its own memory, and all share the limits. */
 function createDesk<A>(
-  { now, observe, flightTimeoutMs, limits, report }: Shared,
+  { monotonic, observe, flightTimeoutMs, limits, report }: Shared,
   ask: (client: HarborClient, space: string, signal: AbortSignal) => Promise<Answered<A>>,
 ) {
   const answers = new LRUCache<string, { readonly answer: A; readonly until: number }>({ max: maxAnswers });
@@ -100,7 +105,7 @@ function createDesk<A>(
   ): Promise<A | Unavailable> {
     try {
       const { answer, outcome } = await ask(client, space, AbortSignal.timeout(flightTimeoutMs));
-      answers.set(key, { answer, until: now() + answerLifeMs });
+      answers.set(key, { answer, until: monotonic() + answerLifeMs });
       observe(registry, outcome);
       report.answered(registry);
       return answer;
@@ -124,7 +129,7 @@ function createDesk<A>(
     // Two registries on one server see it with two logins, and a registry whose url changed is another server.
     const key = `${registry}/${space} ${client.url}`;
     const known = answers.get(key);
-    if (known !== undefined && now() < known.until) {
+    if (known !== undefined && monotonic() < known.until) {
       observe(registry, "cached");
       return known.answer;
     }

@@ -67,6 +67,8 @@ export function createSharedReads({ now }: { readonly now: () => number }): Shar
     maxSize: maxRows,
     sizeCalculation: ({ value }) => 1 + rowsIn(value),
   });
+  /** A clock that was set back makes nothing young. */
+  const age = ({ readAt }: { readonly readAt: number }): number => Math.abs(now() - readAt);
   /** Bounded by what may be under way and wait for each registry. */
   const flights = new Map<string, Flight>();
   const lanes = new Map<string, Lane>();
@@ -85,7 +87,7 @@ export function createSharedReads({ now }: { readonly now: () => number }): Shar
       return { value, readAt, stale: false };
     } catch (err) {
       const before = answers.get(id);
-      if (before === undefined || now() - before.readAt > keptMs) throw err;
+      if (before === undefined || age(before) > keptMs) throw err;
       return { value: before.value as T, readAt: before.readAt, stale: true };
     } finally {
       if (lane.isEmpty() && lanes.get(registry) === lane) lanes.delete(registry);
@@ -110,8 +112,7 @@ export function createSharedReads({ now }: { readonly now: () => number }): Shar
       // What was asked may be long: the names of all spaces, or what somebody pasted.
       const id = sha256(`${question.registry}\n${question.key}`);
       const known = answers.get(id);
-      if (known !== undefined && now() - known.readAt < freshMs)
-        return { ...(known as Shared<T>), stale: false };
+      if (known !== undefined && age(known) < freshMs) return { ...(known as Shared<T>), stale: false };
       const flight = flights.get(id) ?? begin(id, question);
       flight.waiting += 1;
       try {

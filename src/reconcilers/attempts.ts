@@ -42,6 +42,7 @@ interface Failure {
   /** The same for as long as there is nothing new to tell. */
   readonly news: string;
   readonly inARow: number;
+  readonly at: number;
   readonly retryAt: number;
 }
 
@@ -50,7 +51,9 @@ export function createAttempts(needs: AttemptsNeeds): Attempts {
   const failures = new Map<string, Failure>();
 
   function isResting(about: string): boolean {
-    return now() < (failures.get(about)?.retryAt ?? -Infinity);
+    const failure = failures.get(about);
+    // A clock that was set back must not hold up the next try.
+    return failure !== undefined && now() >= failure.at && now() < failure.retryAt;
   }
 
   function failed(about: string, err: unknown): void {
@@ -62,7 +65,7 @@ export function createAttempts(needs: AttemptsNeeds): Attempts {
     const problem = err instanceof Error ? err.message : String(err);
     const news = isLoginRefusal(err) ? "login-refused" : withoutNotes(problem);
     if (before?.news !== news) log.warn({ about, problem }, `${what}: something failed, and is tried again`);
-    failures.set(about, { problem, news, inARow, retryAt: now() + pauseMs });
+    failures.set(about, { problem, news, inARow, at: now(), retryAt: now() + pauseMs });
     onFailure?.();
   }
 

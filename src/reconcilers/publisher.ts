@@ -86,7 +86,8 @@ export function createPublisher(needs: PublisherNeeds): Publisher {
   function isPublished(name: string, { facts, text }: PublishedValue): boolean {
     const there = needs.published().get(name);
     if (there?.text !== text || there.facts["server"] !== facts["server"]) return false;
-    const behindMs = Number(facts["readAt"]) - Number(there.facts["readAt"]);
+    // Of a time that is yet to come nothing is known: the clock was set back, or another one is ahead.
+    const behindMs = Math.abs(Number(facts["readAt"]) - Number(there.facts["readAt"]));
     return behindMs < Math.min(ageEveryMs, needs.maxAgeMs / 4);
   }
 

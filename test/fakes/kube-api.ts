@@ -51,8 +51,10 @@ export interface FakeKubeApi {
   /** A bookmark on every open watch. */
   bookmark(): void;
   openWatches(): number;
-  /** Ends all watches in good order, or breaks their connections. */
-  endWatches(how: "ended" | "broken"): void;
+  /** Ends all watches, or those of one bearer, in good order, or breaks their connections. */
+  endWatches(how: "ended" | "broken", token?: string): void;
+  /** The open watches, or those of one bearer, never carry anything more, nor end: as when a firewall forgot them. */
+  muteWatches(token?: string): void;
   /** Writes to all open watches whatever it is. */
   writeRaw(text: string): void;
   close(): Promise<void>;
@@ -69,6 +71,8 @@ export interface Switches {
   delayMs: number;
   /** The one bearer token that is accepted; any, when absent. */
   token: string | undefined;
+  /** Bearer tokens whose connections break as soon as they ask; `endWatches` is for those that are open. */
+  readonly cutOff: Set<string>;
 }
 
 export interface Failure {
@@ -93,6 +97,8 @@ interface Change {
 interface OpenWatch {
   readonly query: Query;
   readonly response: ServerResponse;
+  readonly token: string | undefined;
+  isMute: boolean;
 }
 
 /** What a request asks for, taken apart. */
@@ -116,6 +122,7 @@ export async function startFakeKubeApi(options: FakeKubeApiOptions = {}): Promis
     endAtOnce: false,
     delayMs: 0,
     token: undefined,
+    cutOff: new Set(),
   };
   let version = 1000;
   let compactedTo = 0;
@@ -136,6 +143,10 @@ export async function startFakeKubeApi(options: FakeKubeApiOptions = {}): Promis
   function answer(request: IncomingMessage, response: ServerResponse, body: unknown): void {
     // The client may have left, or the fake been closed, while the answer was held back.
     if (request.socket.destroyed) return;
+    if (switches.cutOff.has(bearerOf(request) ?? "")) {
+      request.socket.destroy();
+      return;
+    }
     const url = new URL(request.url ?? "/", "http://fake");
     const query = queryOf(url, request.headers.accept ?? "");
     const kind = kindOf(request.method ?? "", query);
@@ -161,7 +172,7 @@ export async function startFakeKubeApi(options: FakeKubeApiOptions = {}): Promis
       return;
     }
     if (query === undefined || kind === "other") sendStatus(response, 404, "the server could not find it");
-    else if (kind === "watch") openWatch(query, response);
+    else if (kind === "watch") openWatch(query, bearerOf(request), response);
     else if (kind === "list") sendJson(response, 200, listOf(query));
     else if (kind === "get") sendGet(query, response);
     else sendWrite(kind, query, request, body as FakeObject, response);
@@ -266,7 +277,7 @@ export async function startFakeKubeApi(options: FakeKubeApiOptions = {}): Promis
     };
   }
 
-  function openWatch(query: Query, response: ServerResponse): void {
+  function openWatch(query: Query, token: string | undefined, response: ServerResponse): void {
     const from = Number(query.parameters.get("resourceVersion") ?? version);
     response.writeHead(200, { "content-type": "application/json", "transfer-encoding": "chunked" });
     response.flushHeaders();
@@ -274,7 +285,7 @@ export async function startFakeKubeApi(options: FakeKubeApiOptions = {}): Promis
       response.end(lineOf("ERROR", gone("too old resource version")));
       return;
     }
-    const watch = { query, response };
+    const watch: OpenWatch = { query, response, token, isMute: false };
     for (const change of history) if (change.version > from) tell(watch, change);
     if (switches.endAtOnce) {
       response.end();
@@ -282,7 +293,9 @@ export async function startFakeKubeApi(options: FakeKubeApiOptions = {}): Promis
     }
     watches.add(watch);
     const seconds = Number(query.parameters.get("timeoutSeconds") ?? "3600");
-    const timer = setTimeout(() => response.end(), seconds * 1000);
+    const timer = setTimeout(() => {
+      if (!watch.isMute) response.end();
+    }, seconds * 1000);
     response.on("close", () => {
       clearTimeout(timer);
       watches.delete(watch);
@@ -312,8 +325,9 @@ export async function startFakeKubeApi(options: FakeKubeApiOptions = {}): Promis
   }
 
   /** What comes into or leaves the selection is told as ADDED and DELETED, as a real API server does. */
-  function tell({ query, response }: OpenWatch, { version: at, resource, before, after }: Change): void {
-    if (switches.silent || resource !== query.resource) return;
+  function tell(watch: OpenWatch, { version: at, resource, before, after }: Change): void {
+    const { query, response } = watch;
+    if (switches.silent || watch.isMute || resource !== query.resource) return;
     const was = before !== undefined && selects(query, before);
     const is = after !== undefined && selects(query, after);
     if (is) response.write(lineOf(was ? "MODIFIED" : "ADDED", shown(after, query.partial)));
@@ -353,11 +367,15 @@ export async function startFakeKubeApi(options: FakeKubeApiOptions = {}): Promis
       }
     },
     openWatches: () => watches.size,
-    endWatches(how) {
-      for (const { response } of [...watches]) {
+    endWatches(how, token) {
+      for (const { response, token: bearer } of [...watches]) {
+        if (token !== undefined && token !== bearer) continue;
         if (how === "ended") response.end();
         else response.destroy();
       }
+    },
+    muteWatches(token) {
+      for (const watch of watches) if (token === undefined || token === watch.token) watch.isMute = true;
     },
     writeRaw(text) {
       for (const { response } of watches) response.write(text);
@@ -367,6 +385,10 @@ export async function startFakeKubeApi(options: FakeKubeApiOptions = {}): Promis
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+function bearerOf({ headers }: IncomingMessage): string | undefined {
+  return /^Bearer (.*)$/.exec(headers.authorization ?? "")?.[1];
 }
 
 function queryOf(url: URL, accept: string): Query | undefined {

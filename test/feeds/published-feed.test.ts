@@ -30,12 +30,14 @@ describe("the published feed", () => {
   let log: RecordingLog;
   let policies: (PublishedPolicy | null)[];
   let feed: PublishedFeed;
+  let leads: boolean;
 
   beforeEach(() => {
+    leads = false;
     state = createState(rules);
     log = createRecordingLog();
     policies = [];
-    feed = createPublishedFeed({ state, log });
+    feed = createPublishedFeed({ state, log, leads: () => leads });
   });
   const take = (all: ReadonlyMap<string, PublishedValue>): void => feed(all, (each) => policies.push(each));
   const known = (name = "managed") => state.snapshot().catalogues.get(name);
@@ -50,7 +52,8 @@ describe("the published feed", () => {
     expect(known()).to.deep.equal(catalogueOf(server, 6, []));
   });
 
-  it("takes the newer of two readings of one server", () => {
+  it("takes the newer of two readings of one server where it leads, and reads itself", () => {
+    leads = true;
     withPolicy();
     state.replaceCatalogue("managed", catalogueOf(server, 7, [teamA]));
     take(catalogue(published(6, [])));
@@ -58,6 +61,23 @@ describe("the published feed", () => {
     expect(known()?.spaces.size, "what was read here").to.equal(1);
     take(catalogue(published(8, [])));
     expect(known()?.spaces.size).to.equal(0);
+  });
+
+  it("takes what is published anew, whatever the clock shows by now of those who publish", () => {
+    withPolicy();
+    take(catalogue(published(3_600_000)));
+    take(catalogue(published(5, [])));
+    expect(known()).to.deep.equal(catalogueOf(server, 5, []));
+  });
+
+  it("takes once what is published, and not again with what else is published", () => {
+    withPolicy();
+    const first = published(3_600_000);
+    take(catalogue(first));
+    leads = true;
+    state.replaceCatalogue("managed", catalogueOf(server, 5, []));
+    take(new Map([...catalogue(first), ...catalogue(published(6), "other")]));
+    expect(known()?.readAt).to.equal(5);
   });
 
   it("keeps the spaces' map where only the age is another", () => {

@@ -57,6 +57,23 @@ describe("look-ups", () => {
     lookups.space("managed", space, namespace, signal);
   const library = { name: "library", id: 1, visibility: "public", proxyCache: false };
 
+  it("count for no longer where the clock is set back", async () => {
+    let passed = 0;
+    const clientOf = () => client;
+    const steady = createLookups({
+      ...{ clientOf, pullClientOf: clientOf, now: () => now, monotonic: () => passed, log },
+    });
+    await steady.space("managed", "library", "ns", never);
+    harbor.projects.setVisibility("library", "private");
+    now -= 3_600_000;
+    passed += 5_001;
+    const answer = await steady.space("managed", "library", "ns", never);
+    expect(answer).to.deep.equal({
+      kind: "read",
+      reading: { readAt: now, space: { ...library, visibility: "private" } },
+    });
+  });
+
   it("say what the space is, and as of when", async () => {
     expect(await lookUp("library")).to.deep.equal({
       kind: "read",

@@ -50,6 +50,13 @@ describe("attempts", () => {
     expect(await attempts.run("a", never, works), "while it rests").to.equal(false);
   });
 
+  it("rest no longer where the clock is set back", async () => {
+    const { tries, clock } = setUp();
+    await tries(fails());
+    clock.now -= 60 * minute;
+    expect(await tries(works)).to.equal(true);
+  });
+
   const pauses: readonly (readonly [
     title: string,
     more: Partial<AttemptsNeeds>,

@@ -140,9 +140,16 @@ describe("the publisher", () => {
     await round();
     const name = "berth-catalogue-managed";
     const there = published.get(name);
-    const facts = { ...there?.facts, readAt: String(now + hour) };
-    published = new Map([...published, [name, { text: there?.text ?? "", facts }]]);
+    const isLaterBy = (ms: number): void => {
+      const facts = { ...there?.facts, readAt: String(now + ms) };
+      published = new Map([...published, [name, { text: there?.text ?? "", facts }]]);
+    };
+    isLaterBy(30_000);
     expect(await round()).to.deep.equal([]);
+    isLaterBy(hour);
+    expect(await round(), "of a time that is yet to come, by a clock that was set back").to.deep.equal([
+      "publish berth-catalogue-managed",
+    ]);
   });
 
   it("publishes again what somebody took away", async () => {
