@@ -18,6 +18,8 @@ export interface Load {
   readonly body: string;
   readonly connections: number;
   readonly seconds: number;
+  /** Where the load comes from. */
+  readonly core: number;
 }
 
 const has = (command: string): boolean => spawnSync("sh", ["-c", `command -v ${command}`]).status === 0;
@@ -35,14 +37,14 @@ export function measure(load: Load): Promise<Measured> {
   return tool === "wrk" ? withWrk(load) : withAutocannon(load);
 }
 
-async function withWrk({ url, body, connections, seconds }: Load): Promise<Measured> {
+async function withWrk({ url, body, connections, seconds, core }: Load): Promise<Measured> {
   const script = join(mkdtempSync(join(tmpdir(), "berth-bench-")), "post.lua");
   writeFileSync(
     script,
     `wrk.method = "POST"\nwrk.headers["content-type"] = "application/json"\nwrk.body = ${luaText(body)}\n`,
   );
   const text = await output(
-    onCore(1, [
+    onCore(core, [
       "wrk",
       "-t1",
       `-c${String(connections)}`,
@@ -80,10 +82,10 @@ interface AutocannonResult {
   readonly errors: number;
 }
 
-async function withAutocannon({ url, body, connections, seconds }: Load): Promise<Measured> {
+async function withAutocannon({ url, body, connections, seconds, core }: Load): Promise<Measured> {
   const command = ["autocannon", "-j", "-n", "-m", "POST", "-H", "content-type: application/json"];
   const flags = ["-c", String(connections), "-d", String(seconds), "-b", body, url];
-  const result = JSON.parse(await output(onCore(1, [...command, ...flags]))) as AutocannonResult;
+  const result = JSON.parse(await output(onCore(core, [...command, ...flags]))) as AutocannonResult;
   return {
     requestsPerSecond: result.requests.average,
     p50Ms: result.latency.p50,

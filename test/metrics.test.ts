@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { createMetrics } from "../src/metrics.ts";
+import { createAdmissionTally, createMetrics } from "../src/metrics.ts";
 
 /** Names without the prefix → labels: what dashboards and alerts are written against. */
 const documented: Readonly<Record<string, readonly string[]>> = {
@@ -104,5 +104,48 @@ describe("the metrics", () => {
     const { registry } = createMetrics("1.2.3", { processMetrics: true });
     expect(await registry.metrics()).to.include("process_cpu_seconds_total");
     expect(described().filter(({ name }) => !name.startsWith("berth_"))).to.deep.equal([]);
+  });
+});
+
+describe("the tally of the admission path", () => {
+  const review = { path: "validate", operation: "CREATE", kind: "Pod", verdict: "allow" };
+  const samplesOf = async (registry: { metrics(): Promise<string> }): Promise<readonly string[]> =>
+    (await registry.metrics())
+      .split("\n")
+      .filter((line) => /^berth_admission_(reviews_total|duration_seconds_(count|sum)|in_flight)/.test(line));
+
+  it("tells when it hands over what prom-client would have counted, and each review once", async () => {
+    const metrics = createMetrics("1.2.3", { processMetrics: false });
+    const tally = createAdmissionTally(metrics);
+    tally.countReview(review, 0.25);
+    tally.countReview({ ...review, verdict: "refuse" }, 0.5);
+    tally.inFlight(1);
+    tally.handOver();
+    tally.countReview(review, 0.25);
+    tally.countReview({ ...review, path: "mutate" }, 1);
+    tally.inFlight(1);
+    tally.inFlight(-1);
+    tally.handOver();
+    tally.handOver();
+    expect(await samplesOf(metrics.registry)).to.have.members([
+      'berth_admission_reviews_total{path="validate",operation="CREATE",kind="Pod",verdict="allow"} 2',
+      'berth_admission_reviews_total{path="validate",operation="CREATE",kind="Pod",verdict="refuse"} 1',
+      'berth_admission_reviews_total{path="mutate",operation="CREATE",kind="Pod",verdict="allow"} 1',
+      'berth_admission_duration_seconds_sum{path="validate"} 1',
+      'berth_admission_duration_seconds_count{path="validate"} 3',
+      'berth_admission_duration_seconds_sum{path="mutate"} 1',
+      'berth_admission_duration_seconds_count{path="mutate"} 1',
+      "berth_admission_in_flight 1",
+    ]);
+  });
+
+  it("holds no more than a thousand durations where nobody reads the metrics", async () => {
+    const metrics = createMetrics("1.2.3", { processMetrics: false });
+    const tally = createAdmissionTally(metrics);
+    for (let count = 0; count < 1_500; count += 1) tally.countReview(review, 0);
+    const handedOver = 'berth_admission_duration_seconds_count{path="validate"} ';
+    expect(await samplesOf(metrics.registry)).to.include(`${handedOver}1000`);
+    tally.handOver();
+    expect(await samplesOf(metrics.registry)).to.include(`${handedOver}1500`);
   });
 });

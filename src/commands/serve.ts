@@ -14,7 +14,7 @@ import { createPolicyGuard, policyWorkerUrl, type PolicyText } from "../http/pol
 import { startSelfCheck, type SelfCheck } from "../http/self-check.ts";
 import { startWebhookServer } from "../http/server.ts";
 import { createLog, type Log } from "../log.ts";
-import { createMetrics, type Metrics } from "../metrics.ts";
+import { createAdmissionTally, createMetrics, type Metrics } from "../metrics.ts";
 import type { Settings } from "../settings.ts";
 import { createWorkerDesk } from "../worker-desk.ts";
 import { openCertificate, type OpenCertificate, type Validities } from "./certificate.ts";
@@ -77,6 +77,7 @@ async function startParts(settings: Settings, log: Log, started: (() => Promise<
   const clientCa = settings.webhookClientCa && (await readFile(settings.webhookClientCa, "utf8"));
   const host = settings.bindAddress === undefined ? {} : { host: settings.bindAddress };
 
+  const tally = createAdmissionTally(metrics);
   const policyDesk = createWorkerDesk<readonly PolicyText[], readonly PolicyProblem[]>({
     url: policyWorkerUrl,
     ...policyDeskLimits,
@@ -96,10 +97,7 @@ async function startParts(settings: Settings, log: Log, started: (() => Promise<
     // Without a cluster nobody asks /mutate before, and manifests are judged as written.
     pullSecretMustBeNamed: settings.from === undefined,
     askersAreTrusted: settings.from !== undefined || clientCa !== undefined,
-    count({ seconds, ...labels }) {
-      metrics.admissionReviews.inc(labels);
-      metrics.admissionDuration.observe({ path: labels.path }, seconds);
-    },
+    count: (reviewed) => tally.countReview(reviewed, reviewed.seconds),
     countRefusal: (reason) => metrics.admissionRefusals.inc({ reason }),
     countWarning: (reason) => metrics.admissionWarnings.inc({ reason }),
     pullSecrets: engine.pullSecrets,
@@ -112,7 +110,7 @@ async function startParts(settings: Settings, log: Log, started: (() => Promise<
       certificate: certificate.current(),
       ...(clientCa === undefined ? {} : { clientCa }),
       log,
-      inFlight: (change) => metrics.admissionInFlight.inc(change),
+      inFlight: (change) => tally.inFlight(change),
       failed: (status) => metrics.admissionFailures.inc({ status: String(status) }),
     },
     { port: settings.webhookPort, ...host },
@@ -146,6 +144,7 @@ async function startParts(settings: Settings, log: Log, started: (() => Promise<
       },
       details: () => [...detailsOf(engine), ...certificate.problems()],
       metrics() {
+        tally.handOver();
         collect(metrics, engine);
         collectValidities(metrics, { ...certificate.validities(), ...people.validities() });
         for (const [configuration, isInUse] of Object.entries(certificate.configured()))

@@ -34,21 +34,20 @@ export interface Question {
 export function questionAbout(
   namespace: string,
   images: readonly ImageUse[],
-  rest: Partial<Question> = {},
+  rest: Partial<Omit<Question, "namespace" | "images">> = {},
 ): Question {
-  return {
-    namespace,
-    images,
-    malformed: [],
-    unchanged: noTexts,
-    mirrorPodOfNode: false,
-    lacksPullSecret: false,
-    knowledge: noKnowledge,
-    ...rest,
-  };
+  const {
+    malformed = nothingMalformed,
+    unchanged = noTexts,
+    mirrorPodOfNode = false,
+    lacksPullSecret = false,
+    knowledge = noKnowledge,
+  } = rest;
+  return { namespace, images, malformed, unchanged, mirrorPodOfNode, lacksPullSecret, knowledge };
 }
 
-const noTexts: ReadonlySet<string> = new Set();
+const nothingMalformed: readonly string[] = [];
+export const noTexts: ReadonlySet<string> = new Set();
 
 export type Verdict =
   | { readonly kind: "allow"; readonly judgements: readonly Judgement[] }
@@ -360,8 +359,20 @@ function refuse(
   reason: ImageRefusalReason,
   more: Partial<Pick<Refusal, "workspace" | "unanswered" | "malformation" | "detail">> = {},
 ): Refusal {
+  const { use, reference, registry, space } = found;
   const { workspace = null, unanswered = null, malformation = null, detail = null } = more;
-  return { ...found, allowed: false, reason, workspace, unanswered, malformation, detail };
+  return {
+    use,
+    reference,
+    registry,
+    space,
+    allowed: false,
+    reason,
+    workspace,
+    unanswered,
+    malformation,
+    detail,
+  };
 }
 
 function aboutObject(reason: ImageRefusalReason, detail: string | null): Refusal {

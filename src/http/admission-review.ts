@@ -75,43 +75,48 @@ function decodeRequest(uid: string, request: JsonObject): DecodedReview {
   if (!isObject(resource)) return odd("request.resource: expected an object");
   if (!isObjectOrAbsent(object)) return odd("request.object: expected an object");
   if (!isObjectOrAbsent(oldObject)) return odd("request.oldObject: expected an object");
-  const texts = {
-    kindGroup: kind["group"],
-    kindName: kind["kind"],
-    group: resource["group"],
-    resource: resource["resource"],
-    subResource: request["subResource"],
-    namespace: request["namespace"],
-    name: request["name"],
-    username: isObject(userInfo) ? userInfo["username"] : undefined,
-  };
-  for (const [name, value] of Object.entries(texts)) {
-    if (value !== undefined && value !== null && typeof value !== "string") {
-      return odd(`request: expected text for ${name}`);
-    }
-    if (typeof value === "string" && value.length > maxTextLength) {
-      return odd(`request: expected at most ${String(maxTextLength)} characters for ${name}`);
-    }
-  }
-  const text = (value: unknown): string => (typeof value === "string" ? value : "");
+  const user = isObject(userInfo) ? userInfo : {};
+  const { subResource, namespace, name } = request;
+  const problem =
+    textProblem("kindGroup", kind["group"]) ??
+    textProblem("kindName", kind["kind"]) ??
+    textProblem("group", resource["group"]) ??
+    textProblem("resource", resource["resource"]) ??
+    textProblem("subResource", subResource) ??
+    textProblem("namespace", namespace) ??
+    textProblem("name", name) ??
+    textProblem("username", user["username"]);
+  if (problem !== undefined) return odd(problem);
   return {
     kind: "review",
     review: {
       uid,
       operation,
-      kind: `${text(texts.kindGroup)}/${text(texts.kindName)}`,
-      resource: `${text(texts.group)}/${text(texts.resource)}`,
-      subResource: text(texts.subResource),
-      namespace: text(texts.namespace),
-      name: text(texts.name),
-      username: text(texts.username),
-      userInfo: isObject(userInfo) ? userInfo : {},
+      kind: `${textOf(kind["group"])}/${textOf(kind["kind"])}`,
+      resource: `${textOf(resource["group"])}/${textOf(resource["resource"])}`,
+      subResource: textOf(subResource),
+      namespace: textOf(namespace),
+      name: textOf(name),
+      username: textOf(user["username"]),
+      userInfo: user,
       // Anything but a plain false is taken for a dry run: it may then have no side effects.
       dryRun: request["dryRun"] !== undefined && request["dryRun"] !== null && request["dryRun"] !== false,
       object: object ?? null,
       oldObject: oldObject ?? null,
     },
   };
+}
+
+/** Absent and null are texts too: empty ones. */
+function textProblem(name: string, value: unknown): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== "string") return `request: expected text for ${name}`;
+  if (value.length <= maxTextLength) return undefined;
+  return `request: expected at most ${String(maxTextLength)} characters for ${name}`;
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
 
 function isOperation(value: unknown): value is Review["operation"] {

@@ -184,7 +184,14 @@ function guardReply(
 
 /** For what is none of Berth's business. */
 function pass(needs: AdmissionNeeds, path: AdmissionPath, begun: number, review: Review): Reply {
-  needs.count({ path, ...labelsOf(needs, review), verdict: "allow", seconds: elapsed(needs, begun) });
+  const seconds = elapsed(needs, begun);
+  needs.count({
+    path,
+    operation: review.operation,
+    kind: kindLabel(needs, review),
+    verdict: "allow",
+    seconds,
+  });
   return { status: 200, body: encodeAnswer({ uid: review.uid, allowed: true }) };
 }
 
@@ -246,7 +253,8 @@ function reply(passage: Passage, decided: Decided): Reply {
   const { snapshot, verdict } = decided;
   const answer = path === "mutate" ? mutation(passage, snapshot, verdict) : validation(passage, decided);
   const seconds = elapsed(needs, begun);
-  needs.count({ path, ...labelsOf(needs, review), verdict: verdict.kind, seconds });
+  const { operation } = review;
+  needs.count({ path, operation, kind: kindLabel(needs, review), verdict: verdict.kind, seconds });
   if (path === "validate" && verdict.kind === "refuse") {
     for (const refusal of verdict.refusals) needs.countRefusal(refusal.reason);
     logRefusal(passage, decided, verdict.refusals, seconds);
@@ -280,18 +288,12 @@ function validation(passage: Passage, decided: Decided): Answer {
   const { uid } = review;
   const { mode } = snapshot.policy;
   const cautions = cautionsAbout(passage, decided);
-  const codes = new Set(cautions.flatMap(({ reason }) => reason ?? []));
+  const codes = codesOf(cautions);
   for (const code of codes) needs.countWarning(code);
   const auditAnnotations = annotationsOf(needs, snapshot, question.namespace, verdict, codes);
   const warnings = cautions.map(({ text }) => text);
-  if (verdict.kind !== "refuse") {
-    return {
-      uid,
-      allowed: true,
-      auditAnnotations,
-      ...(warnings.length > 0 ? { warnings: asWarnings(warnings) } : {}),
-    };
-  }
+  if (verdict.kind !== "refuse")
+    return { uid, allowed: true, auditAnnotations, warnings: asWarnings(warnings) };
   const suggest = needs.askersAreTrusted ? "workspace" : "public";
   const message = refusalMessage(snapshot, question.namespace, verdict.refusals, { suggest });
   switch (mode) {
@@ -319,28 +321,40 @@ interface Caution {
 function cautionsAbout(passage: Passage, decided: Decided): readonly Caution[] {
   const { snapshot, verdict } = decided;
   if (verdict.kind === "refuse" && snapshot.policy.mode === "enforce") return [];
-  return [
-    ...verdict.judgements.flatMap((judgement) => cautionAbout(snapshot, judgement)),
-    ...lateSecretWarnings(passage.review, verdict).map((text) => ({ reason: null, text })),
-    ...missingSecretCautions(passage, decided),
-  ];
+  const cautions: Caution[] = [];
+  for (const judgement of verdict.judgements) {
+    const caution = cautionAbout(snapshot, judgement);
+    if (caution !== undefined) cautions.push(caution);
+  }
+  for (const text of lateSecretWarnings(passage.review, verdict)) cautions.push({ reason: null, text });
+  const missing = missingSecretCaution(passage, decided);
+  if (missing !== undefined) cautions.push(missing);
+  return cautions;
 }
 
-function cautionAbout({ policy }: Snapshot, judgement: Judgement): readonly Caution[] {
+function codesOf(cautions: readonly Caution[]): readonly WarningReason[] {
+  const codes: WarningReason[] = [];
+  for (const { reason } of cautions) {
+    if (reason !== null && !codes.includes(reason)) codes.push(reason);
+  }
+  return codes;
+}
+
+function cautionAbout({ policy }: Snapshot, judgement: Judgement): Caution | undefined {
   const spelling = spellingWarning(judgement);
-  if (spelling !== undefined) return [{ reason: "pull-secret-does-not-match", text: spelling }];
+  if (spelling !== undefined) return { reason: "pull-secret-does-not-match", text: spelling };
   const unlisted = unlistedWarning(policy, judgement);
-  return unlisted === undefined ? [] : [{ reason: null, text: unlisted }];
+  return unlisted === undefined ? undefined : { reason: null, text: unlisted };
 }
 
 /** `/mutate` has waited by now, so that what is missing still will be for a moment longer. */
-function missingSecretCautions({ needs, review, question }: Passage, decided: Decided): readonly Caution[] {
+function missingSecretCaution({ needs, review, question }: Passage, decided: Decided): Caution | undefined {
   const needed = credentialsNeeded(review, decided);
-  if (needed.length === 0) return [];
+  if (needed.length === 0) return undefined;
   const { namespace } = question;
   const state = needs.pullSecrets.state(namespace, workspaceIn(namespace, decided), needed);
-  if (state === "current") return [];
-  return [{ reason: "pull-secret-missing", text: missingSecretWarning(pullSecretName, state) }];
+  if (state === "current") return undefined;
+  return { reason: "pull-secret-missing", text: missingSecretWarning(pullSecretName, state) };
 }
 
 /** `kubectl debug` and image edits bring images into Pods that are there already. */
@@ -358,30 +372,33 @@ function annotationsOf(
   snapshot: Snapshot,
   namespace: string,
   verdict: FinalVerdict,
-  warned: ReadonlySet<WarningReason>,
+  warned: readonly WarningReason[],
 ): AuditAnnotations {
-  const found = verdict.kind === "refuse" ? [...verdict.judgements, ...verdict.refusals] : verdict.judgements;
-  const judged = found.map((judgement) =>
-    judgement.allowed || needs.askersAreTrusted
-      ? judgement.reason
-      : publicReason(judgement.reason, judgement.workspace),
-  );
-  const reasons = new Set<string>([...judged, ...warned]);
+  // There are some twenty codes in all, so that looking through a list is as good as a Set, and made in no time.
+  const reasons: string[] = [];
+  const add = (code: string): void => {
+    if (!reasons.includes(code)) reasons.push(code);
+  };
+  for (const judgement of verdict.judgements) add(codeOf(needs, judgement));
+  if (verdict.kind === "refuse") for (const refusal of verdict.refusals) add(codeOf(needs, refusal));
+  for (const code of warned) add(code);
   return {
     verdict: verdict.kind === "refuse" ? "refuse" : "allow",
-    reasons: [...reasons].join(","),
+    reasons: reasons.join(","),
     workspace: snapshot.namespaces.get(namespace) ?? "",
     snapshot: String(snapshot.generation),
   };
 }
 
-/** Kinds a label may have: what a requester invents is "other". */
-function labelsOf(
-  { kinds }: AdmissionNeeds,
-  review: Review,
-): { readonly operation: string; readonly kind: string } {
-  const kind = kinds.has(review.kind) ? review.kind.slice(review.kind.indexOf("/") + 1) : "other";
-  return { operation: review.operation, kind };
+function codeOf({ askersAreTrusted }: AdmissionNeeds, judgement: Judgement): string {
+  return judgement.allowed || askersAreTrusted
+    ? judgement.reason
+    : publicReason(judgement.reason, judgement.workspace);
+}
+
+/** What a requester invents is "other" in a label. */
+function kindLabel({ kinds }: AdmissionNeeds, { kind }: Review): string {
+  return kinds.has(kind) ? kind.slice(kind.indexOf("/") + 1) : "other";
 }
 
 function elapsed(needs: AdmissionNeeds, begun: number): number {

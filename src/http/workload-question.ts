@@ -1,7 +1,7 @@
 // What a review asks: which images, which of them are new, and what is special about the object.
 
 import { isObject, type JsonObject } from "../domain/json.ts";
-import { pullSecretName, questionAbout, type Question } from "../domain/decision.ts";
+import { noTexts, pullSecretName, questionAbout, type Question } from "../domain/decision.ts";
 import {
   isMirrorPod,
   pullSecretNames,
@@ -60,6 +60,7 @@ export function isNewPod({ kind, operation, subResource }: Review): boolean {
 }
 
 function textsIn(paths: readonly PodSpecPath[], object: JsonObject | null): ReadonlySet<string> {
+  if (object === null) return noTexts;
   return new Set(readWorkload(paths, object).images.map((use) => use.image));
 }
 
