@@ -1,10 +1,10 @@
 // Port 8080: is the process alive, may it be asked, and what does it count.
 
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import express, { type NextFunction, type Request, type Response } from "express";
 import type { Log } from "../log.ts";
 import type { Stoppable } from "../loop.ts";
+import { listen, type ListenAt } from "./listen.ts";
 
 export interface OperationsNeeds {
   /** What keeps the process from being asked, in words; empty when it is ready. */
@@ -23,7 +23,7 @@ export interface OperationsServer extends Stoppable {
 
 export async function startOperationsServer(
   { notReady, details = () => [], metrics, metricsType, log }: OperationsNeeds,
-  listen: { readonly port: number; readonly host?: string },
+  at: ListenAt,
 ): Promise<OperationsServer> {
   const app = express();
   app.disable("x-powered-by");
@@ -53,15 +53,9 @@ export async function startOperationsServer(
   });
 
   const server = createServer(app);
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(listen.port, listen.host, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
+  const port = await listen(server, at);
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     async stop() {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();

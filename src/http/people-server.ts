@@ -1,11 +1,11 @@
 // Port 8444: HTTPS for people. The page, the API and what a browser is told to allow; who asks and what they get is
 // the business of people-routes.ts. Its certificate can be replaced while it serves.
 
-import { createServer, type Server } from "node:https";
-import type { AddressInfo } from "node:net";
+import { createServer } from "node:https";
 import express, { type NextFunction, type Request, type Response } from "express";
 import type { Log } from "../log.ts";
 import type { Stoppable } from "../loop.ts";
+import { closeWithin, listen, type ListenAt } from "./listen.ts";
 import { apiPrefix } from "./openapi.ts";
 import type { PageFiles } from "./page-files.ts";
 import { problemOf, ProblemError } from "./problem-details.ts";
@@ -64,10 +64,7 @@ const securityHeaders: Readonly<Record<string, string>> = {
   "permissions-policy": "camera=(), geolocation=(), microphone=()",
 };
 
-export async function startPeopleServer(
-  needs: PeopleServerNeeds,
-  listen: { readonly port: number; readonly host?: string },
-): Promise<PeopleServer> {
+export async function startPeopleServer(needs: PeopleServerNeeds, at: ListenAt): Promise<PeopleServer> {
   const { proxyCa, log } = needs;
   const server = createServer(
     {
@@ -83,18 +80,12 @@ export async function startPeopleServer(
   server.maxConnections = maxConnections;
   server.on("tlsClientError", (err) => log.debug({ err }, "a TLS handshake failed at the people's port"));
   server.on("clientError", (_err, socket) => socket.destroy());
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(listen.port, listen.host, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
+  const port = await listen(server, at);
   server.on("error", (err) => log.error({ err }, "the listener of the people's port failed"));
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     replaceCertificate: (certificate) => server.setSecureContext(tlsOptions(certificate, proxyCa)),
-    stop: () => close(server),
+    stop: () => closeWithin(server, cutAfterMs),
   };
 }
 
@@ -103,14 +94,6 @@ function tlsOptions(certificate: Certificate | undefined, proxyCa: string | unde
   // Who has none, or one of another CA, is served as somebody who has to sign in.
   const ofProxy = proxyCa !== undefined && { ca: proxyCa, requestCert: true, rejectUnauthorized: false };
   return { ...own, ...ofProxy, minVersion: "TLSv1.2" as const };
-}
-
-async function close(server: Server): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
-  const cut = setTimeout(() => server.closeAllConnections(), cutAfterMs);
-  await closed;
-  clearTimeout(cut);
 }
 
 function appOf({ api, page, log }: PeopleServerNeeds): express.Express {

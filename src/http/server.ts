@@ -1,11 +1,11 @@
 // The TLS listener of the webhook: bytes in, bytes out. It knows paths, limits and connections, and nothing of
 // reviews. Its certificate can be replaced while it serves, and it drains before it closes.
 
-import { createServer, type Server } from "node:https";
+import { createServer } from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import type { Log } from "../log.ts";
 import type { Admission, Reply } from "./admission.ts";
+import { closeWithin, listen, type ListenAt } from "./listen.ts";
 import type { AdmissionPath } from "./workload-question.ts";
 
 export interface Certificate {
@@ -59,6 +59,8 @@ const maxBodyMs = 5_000;
  * than its time. A timer for each costs ten times as much (bench/README.md).
  */
 const beatMs = 250;
+/** After the drain, for what is under way. */
+const lastChanceMs = 5_000;
 /** The longest time-out that a webhook can have. */
 const maxTimeoutMs = 30_000;
 /** Kubernetes' own default, for a request that states none. */
@@ -67,10 +69,7 @@ const defaultTimeoutMs = 10_000;
 /** For Berth itself, which asks here whether its own port works as the API server needs it. */
 export const livePath = "/livez";
 
-export async function startWebhookServer(
-  needs: WebhookServerNeeds,
-  listen: { readonly port: number; readonly host?: string },
-): Promise<WebhookServer> {
+export async function startWebhookServer(needs: WebhookServerNeeds, at: ListenAt): Promise<WebhookServer> {
   const { clientCa } = needs;
   const server = createServer({
     ...tlsOptions(needs.certificate, clientCa),
@@ -95,22 +94,16 @@ export async function startWebhookServer(
   // A client that breaks off or speaks no TLS is nothing to stop for.
   server.on("tlsClientError", (err) => needs.log.debug({ err }, "a TLS handshake failed"));
   server.on("clientError", (_err, socket) => socket.destroy());
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(listen.port, listen.host, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
+  const port = await listen(server, at);
   server.on("error", (err) => needs.log.error({ err }, "the webhook's listener failed"));
   const beats = setInterval(() => giveUpLateBodies(state), beatMs).unref();
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     replaceCertificate: (certificate) => server.setSecureContext(tlsOptions(certificate, clientCa)),
     async drain(forMs) {
       state.draining = true;
       await new Promise((resolve) => setTimeout(resolve, forMs));
-      await close(server);
+      await closeWithin(server, lastChanceMs);
       clearInterval(beats);
     },
   };
@@ -120,15 +113,6 @@ function tlsOptions(certificate: Certificate | undefined, clientCa: string | und
   const own = certificate && { cert: certificate.certificate, key: certificate.key };
   const ofClients = clientCa !== undefined && { ca: clientCa, requestCert: true, rejectUnauthorized: true };
   return { ...own, ...ofClients, minVersion: "TLSv1.2" as const };
-}
-
-/** Requests under way are answered; 5 s after the last chance to send one, what is still open is cut. */
-async function close(server: Server): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
-  const cut = setTimeout(() => server.closeAllConnections(), 5_000);
-  await closed;
-  clearTimeout(cut);
 }
 
 interface ServerState {
