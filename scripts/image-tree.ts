@@ -17,6 +17,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { get } from "node:https";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseDockerfile, type Stage, type Step } from "./dockerfile.ts";
@@ -57,7 +58,9 @@ async function main(): Promise<void> {
   console.log(`Runs Berth ${confinement.how}.`);
   await tryServing(confinement);
   if (listing(root) !== before) throw new Error("a file of the image was changed while it ran");
-  console.log("Ready, counted its namespaces, ended on SIGTERM, and wrote nothing into its files.");
+  console.log(
+    "Ready, counted its namespaces, served the image selector, ended on SIGTERM, and wrote nothing into its files.",
+  );
   console.log("Not tried, for want of a container engine:");
   for (const what of [...confinement.untried, ...untried]) console.log(`- ${what}`);
 }
@@ -238,7 +241,7 @@ async function tryServing({ start }: Confinement): Promise<void> {
   const child = start("serve", "--from", "/manifests", ...ports, "--drain", "0s");
   const ended = once(child, "exit") as Promise<[number | null, string | null]>;
   try {
-    const { operationsPort } = await readyLine(child);
+    const { operationsPort, peoplePort } = await readyLine(child);
     const ask = (path: string) => fetch(`http://127.0.0.1:${operationsPort}${path}`);
     for (const path of ["/livez", "/readyz"]) {
       const { status } = await ask(path);
@@ -248,6 +251,10 @@ async function tryServing({ start }: Confinement): Promise<void> {
     if (!metrics.includes(`berth_namespaces{workspace="bound"} ${namespaceCount}`)) {
       throw new Error(`/metrics does not count ${namespaceCount} namespaces`);
     }
+    for (const path of ["/", "/page/start.js", "/page/preact.mjs", "/page/pico.min.css"]) {
+      const status = await statusOf(`https://127.0.0.1:${peoplePort}${path}`);
+      if (status !== 200) throw new Error(`the image selector answers ${status} for ${path}`);
+    }
     child.kill("SIGTERM");
     const [code, signal] = await ended;
     if (code !== 0) throw new Error(`it ended with ${signal ?? `exit code ${String(code)}`} on SIGTERM`);
@@ -256,7 +263,22 @@ async function tryServing({ start }: Confinement): Promise<void> {
   }
 }
 
-function readyLine(child: ChildProcess): Promise<{ readonly operationsPort: number }> {
+/** Whatever certificate it shows: it was made for this run. */
+function statusOf(url: string): Promise<number> {
+  return new Promise((resolved, reject) => {
+    get(url, { rejectUnauthorized: false }, (answer) => {
+      answer.resume();
+      resolved(answer.statusCode ?? 0);
+    }).on("error", reject);
+  });
+}
+
+interface Ports {
+  readonly operationsPort: number;
+  readonly peoplePort: number;
+}
+
+function readyLine(child: ChildProcess): Promise<Ports> {
   return new Promise((resolved, reject) => {
     let text = "";
     const timer = setTimeout(() => reject(new Error(`not ready in time:\n${text}`)), readyTimeoutMs);
@@ -265,7 +287,7 @@ function readyLine(child: ChildProcess): Promise<{ readonly operationsPort: numb
       const line = text.split("\n").find((each) => each.includes("Berth is ready"));
       if (line === undefined) return;
       clearTimeout(timer);
-      resolved(JSON.parse(line) as { operationsPort: number });
+      resolved(JSON.parse(line) as Ports);
     });
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`it ended with exit code ${String(code)}:\n${text}`)));

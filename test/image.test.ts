@@ -77,7 +77,9 @@ describe("the container image", () => {
     const { code, stdout, stderr } = await run(process.execPath, [script], { env, timeoutMs: 110_000 });
     expect(code, stdout + stderr).to.equal(0);
     expect(stdout).to.match(/^Runs Berth (in a root of its own|with Node's permission model)/m);
-    expect(stdout).to.match(/^Ready, counted its namespaces, ended on SIGTERM, and wrote nothing/m);
+    expect(stdout).to.match(
+      /^Ready, counted its namespaces, served the image selector, ended on SIGTERM, and wrote nothing/m,
+    );
     expect(stdout).to.match(/^Not tried, for want of a container engine:\n(- .+\n)+$/m);
   });
 });
