@@ -27,8 +27,8 @@ COPY package.json LICENSE ./
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
 # The root file system is read-only. To keep compiled code would save a tenth of a second at the start, and would need
-# a place to write to.
-ENV NODE_ENV=production NODE_DISABLE_COMPILE_CACHE=1
+# a place to write to. With one arena of malloc instead of one a thread, some 15 MiB less are held.
+ENV NODE_ENV=production NODE_DISABLE_COMPILE_CACHE=1 MALLOC_ARENA_MAX=1
 # By number, so that a kubelet can tell that it is not root.
 USER 65532:65532
 EXPOSE 8443 8444 8080

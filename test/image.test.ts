@@ -61,6 +61,7 @@ describe("the container image", () => {
     const [node, ...words] = image.entrypoint;
     expect(node).to.equal("/nodejs/bin/node");
     expect(words).to.deep.equal(["--max-semi-space-size=4", "/app/dist/main.js"]);
+    expect(image.env).to.include({ MALLOC_ARENA_MAX: "1" });
     expect(read("bench/bench.ts")).to.include('const nodeFlags = ["--max-semi-space-size=4"]');
     expect(image.command).to.deep.equal(["serve"]);
     const ports = Object.entries(settingSpecs).flatMap(([name, spec]) =>

@@ -4,7 +4,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { NamespaceAnswer } from "../domain/knowledge.ts";
-import type { SeenPullSecret } from "../domain/pull-secrets.ts";
+import type { SeenPullSecrets } from "../domain/pull-secrets.ts";
 import type { Secrets } from "../domain/registry-access.ts";
 import { missingParts, type Snapshot } from "../domain/snapshot.ts";
 import {
@@ -313,7 +313,7 @@ function startReplica(parts: Parts & { readonly metrics: Metrics }, cluster: Kub
   const records = cluster.robotRecords;
   const recordsWatch = records.start(changed);
   cluster.addWatch("robot-records", recordsWatch);
-  const seen = (): ReadonlyMap<string, SeenPullSecret> => cluster.pullSecrets.current();
+  const seen = (): SeenPullSecrets => cluster.pullSecrets.current();
   const secretsWatch = cluster.pullSecrets.start(changed);
   cluster.addWatch("pull-secrets", secretsWatch);
 

@@ -77,6 +77,9 @@ export interface SeenPullSecret {
   readonly labelled: boolean;
 }
 
+/** By namespace. */
+export type SeenPullSecrets = Pick<ReadonlyMap<string, SeenPullSecret>, "get">;
+
 export type PullSecretChange =
   | { readonly kind: "write"; readonly namespace: string; readonly text: string }
   | { readonly kind: "remove"; readonly namespace: string };
@@ -97,7 +100,7 @@ export function isAsWanted(wanted: WantedPullSecret, seen: SeenPullSecret | unde
  */
 export function planPullSecrets(
   wanted: ReadonlyMap<string, WantedPullSecret>,
-  seen: ReadonlyMap<string, SeenPullSecret>,
+  seen: SeenPullSecrets,
 ): readonly PullSecretChange[] {
   const missing: PullSecretChange[] = [];
   const others: PullSecretChange[] = [];

@@ -14,6 +14,8 @@ export interface OwnWrites<V extends ObjectVersion> {
   removed(key: string, last: ObjectVersion): void;
   /** A map of its own, which does not change, and the same one as long as nothing did; empty where nothing is known. */
   over(known: Known<V> | undefined): ReadonlyMap<string, V>;
+  /** The one of that key in {@link over}, without a map of them all: that would be thousands, at each of thousands of writes. */
+  at(key: string, known: Known<V> | undefined): V | undefined;
 }
 
 /** One for each object that was written since the watch caught up, so no more than the collection has keys. */
@@ -27,9 +29,21 @@ export function createOwnWrites<V extends ObjectVersion>(): OwnWrites<V> {
   let last:
     { readonly resourceVersion: string | undefined; readonly all: ReadonlyMap<string, V> } | undefined;
 
+  /** The version that the marks were last held against; undefined where a mark has come since. */
+  let settledAt: { readonly resourceVersion: string | undefined } | undefined;
+
   function mark(key: string, made: Mark<V>): void {
     marks.set(key, made);
     last = undefined;
+    settledAt = undefined;
+  }
+
+  /** Leaves the marks of what is not shown yet. */
+  function settle(known: Known<V> | undefined): void {
+    const resourceVersion = known?.resourceVersion;
+    if (settledAt !== undefined && settledAt.resourceVersion === resourceVersion) return;
+    for (const [key, made] of marks) if (isShown(made, known, known?.all.get(key))) marks.delete(key);
+    settledAt = { resourceVersion };
   }
 
   return {
@@ -37,14 +51,20 @@ export function createOwnWrites<V extends ObjectVersion>(): OwnWrites<V> {
     removed: (key, version) => mark(key, { kind: "removed", version }),
     over(known) {
       if (last !== undefined && last.resourceVersion === known?.resourceVersion) return last.all;
+      settle(known);
       const all = new Map(known?.all);
       for (const [key, made] of marks) {
-        if (isShown(made, known, all.get(key))) marks.delete(key);
-        else if (made.kind === "written") all.set(key, made.value);
+        if (made.kind === "written") all.set(key, made.value);
         else all.delete(key);
       }
       last = { resourceVersion: known?.resourceVersion, all };
       return all;
+    },
+    at(key, known) {
+      settle(known);
+      const made = marks.get(key);
+      if (made === undefined) return known?.all.get(key);
+      return made.kind === "written" ? made.value : undefined;
     },
   };
 }

@@ -38,7 +38,7 @@ export interface PullSecretStore {
   /** Calls back after each change, first after the first list. */
   start(onChange: () => void): Watch;
   /** Namespace → its Secret, own writes included as soon as they are answered. */
-  current(): ReadonlyMap<string, ObservedPullSecret>;
+  current(): Pick<ReadonlyMap<string, ObservedPullSecret>, "get" | "has">;
   isRead(): boolean;
   /** Throws where it is not known what became of it. */
   write(namespace: string, dockerConfigJson: string, signal: AbortSignal): Promise<WriteOutcome>;
@@ -69,7 +69,10 @@ export function createPullSecretStore(needs: PullSecretStoreNeeds): PullSecretSt
   const { client, fieldManager } = needs;
   const own = createOwnWrites<ObservedPullSecret>();
   let watch: CollectionWatch<ObservedPullSecret> | undefined;
-  const current = () => own.over(watch?.known());
+  const there: ReturnType<PullSecretStore["current"]> = {
+    get: (namespace) => own.at(namespace, watch?.known()),
+    has: (namespace) => own.at(namespace, watch?.known()) !== undefined,
+  };
 
   function start(onChange: () => void): Watch {
     watch = startWatch({
@@ -90,11 +93,11 @@ export function createPullSecretStore(needs: PullSecretStoreNeeds): PullSecretSt
     dockerConfigJson: string,
     signal: AbortSignal,
   ): Promise<WriteOutcome> {
-    const there = current().get(namespace);
-    if (there === undefined) return create(namespace, dockerConfigJson, signal);
-    if (there.owner === "foreign") return foreign;
-    if (there.writable) return replace(namespace, there, dockerConfigJson, signal);
-    const removed = await removeThis(namespace, there, signal);
+    const known = there.get(namespace);
+    if (known === undefined) return create(namespace, dockerConfigJson, signal);
+    if (known.owner === "foreign") return foreign;
+    if (known.writable) return replace(namespace, known, dockerConfigJson, signal);
+    const removed = await removeThis(namespace, known, signal);
     return removed.kind === "written" ? create(namespace, dockerConfigJson, signal) : removed;
   }
 
@@ -139,27 +142,27 @@ export function createPullSecretStore(needs: PullSecretStoreNeeds): PullSecretSt
   }
 
   async function remove(namespace: string, signal: AbortSignal): Promise<WriteOutcome> {
-    const there = current().get(namespace);
-    if (there === undefined) return { kind: "written" };
-    return there.owner === "foreign" ? foreign : removeThis(namespace, there, signal);
+    const known = there.get(namespace);
+    if (known === undefined) return { kind: "written" };
+    return known.owner === "foreign" ? foreign : removeThis(namespace, known, signal);
   }
 
   async function removeThis(
     namespace: string,
-    there: ObjectVersion,
+    known: ObjectVersion,
     signal: AbortSignal,
   ): Promise<WriteOutcome> {
-    const answer = await client.request("DELETE", pathOf(namespace), { body: deletionOf(there), signal });
+    const answer = await client.request("DELETE", pathOf(namespace), { body: deletionOf(known), signal });
     if (answer.status !== 200 && answer.status !== 404) return withoutSuccess("remove", namespace, answer);
     // What is gone is answered with a Status; an object is one that waits for somebody else to let it go.
     if (answer.status === 200 && isKubeObject(answer.body) && answer.body["kind"] !== "Status") {
       return { kind: "refused", why: `${storyOf("remove", namespace)}: a finalizer keeps it` };
     }
-    own.removed(namespace, there);
+    own.removed(namespace, known);
     return { kind: "written" };
   }
 
-  return { start, current, isRead: () => watch?.known() !== undefined, write, remove };
+  return { start, current: () => there, isRead: () => watch?.known() !== undefined, write, remove };
 }
 
 function observed(object: KubeObject, fieldManager: string): ObservedPullSecret {

@@ -5,7 +5,7 @@ import {
   isAsWanted,
   planPullSecrets,
   type PullSecretChange,
-  type SeenPullSecret,
+  type SeenPullSecrets,
 } from "../domain/pull-secrets.ts";
 import { printLoginRecord } from "../domain/login-record.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
@@ -19,7 +19,7 @@ export interface PullSecrets {
   /** False until they were listed once. */
   isRead(): boolean;
   /** By namespace. */
-  current(): ReadonlyMap<string, SeenPullSecret>;
+  current(): SeenPullSecrets;
   write(namespace: string, dockerConfigJson: string, signal: AbortSignal): Promise<WriteOutcome>;
   remove(namespace: string, signal: AbortSignal): Promise<WriteOutcome>;
 }

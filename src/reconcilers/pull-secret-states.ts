@@ -1,7 +1,7 @@
 // Is a namespace's pull secret there, with what a Pod needs? For the admission path: it answers from what the
 // watches have shown, and can wait until they show more. It writes nothing.
 
-import { isAsWanted, type SeenPullSecret } from "../domain/pull-secrets.ts";
+import { isAsWanted, type SeenPullSecrets } from "../domain/pull-secrets.ts";
 import type { Credentials, PullNeed } from "./credentials.ts";
 
 export type PresentState = "current" | "missing" | "outdated";
@@ -22,7 +22,7 @@ export interface PullSecretStates {
 export interface PullSecretStatesNeeds {
   readonly credentials: () => Pick<Credentials, "wantedSecret" | "covers">;
   /** By namespace. */
-  readonly seen: () => ReadonlyMap<string, SeenPullSecret>;
+  readonly seen: () => SeenPullSecrets;
 }
 
 export function createPullSecretStates({ credentials, seen }: PullSecretStatesNeeds): PullSecretStates {

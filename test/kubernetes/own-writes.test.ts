@@ -81,15 +81,25 @@ describe("own writes over what a watch shows", () => {
       writes(own);
       expect(Object.fromEntries(own.over(base))).to.deep.equal(expected);
     });
+    it(`${title}, to whoever asks for one`, () => {
+      const own = createOwnWrites<Thing>();
+      writes(own);
+      expect(own.at("a", base)).to.deep.equal(expected["a"]);
+      expect(own.at("b", base)).to.equal(undefined);
+    });
   }
 
   it("is never taken back by what the watch tells late", () => {
     const own = createOwnWrites<Thing>();
     own.wrote("a", thing("1", 12));
     for (const version of [9, 10, 11]) {
-      expect(own.over(known(version, { a: thing("1", version) })).get("a")?.resourceVersion).to.equal("12");
+      const behind = known(version, { a: thing("1", version) });
+      expect(own.over(behind).get("a")?.resourceVersion).to.equal("12");
+      expect(own.at("a", behind)?.resourceVersion).to.equal("12");
     }
-    expect(own.over(known(13, { a: thing("1", 13) })).get("a")?.resourceVersion).to.equal("13");
+    const ahead = known(13, { a: thing("1", 13) });
+    expect(own.at("a", ahead)?.resourceVersion).to.equal("13");
+    expect(own.over(ahead).get("a")?.resourceVersion).to.equal("13");
   });
 
   it("hands out the same map as long as nothing changed, and changes none that it handed out", () => {
