@@ -16,6 +16,7 @@ const floorOne = [
   "http-exchange.ts",
   "gather.ts",
   "digest.ts",
+  "waiting.ts",
 ];
 const adapters = ["kubernetes", "harbor", "registry", "certificates", "files", "demo"];
 
@@ -30,6 +31,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "token-bucket.ts": ["domain"],
   "digest.ts": ["node:*"],
   "gather.ts": [],
+  "waiting.ts": [],
   "http-exchange.ts": ["domain", "node:*"],
   "worker-desk.ts": ["domain", "loop.ts", "node:*"],
   kubernetes: ["kubernetes", "domain", ...floorOne, "@kubernetes/client-node", "lru-cache", "node:*"],

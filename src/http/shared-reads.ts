@@ -7,6 +7,7 @@ import { sha256 } from "../digest.ts";
 import { isObject } from "../domain/json.ts";
 import type { Registry } from "../domain/policy.ts";
 import type { RegistryContents } from "./registry-contents.ts";
+import { waitUnlessAborted } from "../waiting.ts";
 
 export interface Shared<T> {
   readonly value: T;
@@ -116,7 +117,7 @@ export function createSharedReads({ now }: { readonly now: () => number }): Shar
       const flight = flights.get(id) ?? begin(id, question);
       flight.waiting += 1;
       try {
-        return (await unlessAborted(flight.answer, signal)) as Shared<T>;
+        return (await waitUnlessAborted(flight.answer, signal)) as Shared<T>;
       } finally {
         flight.waiting -= 1;
         if (flight.waiting === 0) {
@@ -171,7 +172,7 @@ function createLane(): Lane {
     waiting.add(start);
     signal.addEventListener("abort", giveUp, { once: true });
     try {
-      await unlessAborted(promise, signal);
+      await waitUnlessAborted(promise, signal);
     } finally {
       signal.removeEventListener("abort", giveUp);
     }
@@ -200,18 +201,6 @@ function createLane(): Lane {
     },
     isEmpty: () => taken === 0,
   };
-}
-
-/** Rejects with the signal's reason when that aborts before the promise is settled. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const giveUp = (): void => reject(signal.reason);
-  signal.addEventListener("abort", giveUp, { once: true });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", giveUp);
-  }
 }
 
 /** The contents of registries, asked through `reads`. */

@@ -4,6 +4,7 @@
 import { LRUCache } from "lru-cache";
 import { sha256 } from "../digest.ts";
 import { createTokenBucket, type Rate, type TokenBucket } from "../token-bucket.ts";
+import { waitUnlessAborted } from "../waiting.ts";
 
 export interface AnswerLimits {
   /** So long an answer counts. */
@@ -78,18 +79,6 @@ export function createKeptAnswers<A>(
     const key = sha256(question.key);
     const known = answers.get(key);
     if (known !== undefined) return known.answer;
-    return unlessAborted(underWay.get(key) ?? begin(key, question), signal);
+    return waitUnlessAborted(underWay.get(key) ?? begin(key, question), signal);
   };
-}
-
-/** Whoever gives up waits no longer; the promise has others who wait for it, or nobody. */
-async function unlessAborted<A>(promise: Promise<A>, signal: AbortSignal): Promise<A> {
-  const aborted = Promise.withResolvers<never>();
-  const giveUp = (): void => aborted.reject(signal.reason);
-  signal.addEventListener("abort", giveUp, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", giveUp);
-  }
 }
